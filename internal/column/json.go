@@ -1,0 +1,173 @@
+package column
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+)
+
+// maxSchemaDepth bounds the nesting of a schema that is read; Spark and Delta set no limit, a reader's stack does.
+const maxSchemaDepth = 100
+
+// JSON returns the schema as Spark writes it into a table's metadata: compact, keys in the order type, fields; name, type, nullable,
+// metadata (spark.md 8.3; Delta PROTOCOL.md, "Schema Serialization Format").
+func (s Schema) JSON() string {
+	return string(appendType(nil, Type{Kind: Struct, Fields: s.Fields}))
+}
+
+func appendType(b []byte, t Type) []byte {
+	switch t.Kind {
+	case Struct:
+		b = append(b, `{"type":"struct","fields":[`...)
+		for i, f := range t.Fields {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, `{"name":`...)
+			b = appendString(b, f.Name)
+			b = append(b, `,"type":`...)
+			b = appendType(b, f.Type)
+			b = append(b, `,"nullable":`...)
+			b = strconv.AppendBool(b, f.Nullable)
+			b = append(b, `,"metadata":`...)
+			if f.Metadata == "" {
+				b = append(b, '{', '}')
+			} else {
+				b = append(b, f.Metadata...)
+			}
+			b = append(b, '}')
+		}
+		return append(b, ']', '}')
+	case Array:
+		b = append(b, `{"type":"array","elementType":`...)
+		b = appendType(b, *t.Element)
+		b = append(b, `,"containsNull":`...)
+		b = strconv.AppendBool(b, t.ElementNulls)
+		return append(b, '}')
+	case Map:
+		b = append(b, `{"type":"map","keyType":`...)
+		b = appendType(b, *t.Key)
+		b = append(b, `,"valueType":`...)
+		b = appendType(b, *t.Element)
+		b = append(b, `,"valueContainsNull":`...)
+		b = strconv.AppendBool(b, t.ElementNulls)
+		return append(b, '}')
+	case Decimal:
+		return fmt.Appendf(b, `"decimal(%d,%d)"`, t.Precision, t.Scale)
+	case Other:
+		return append(b, t.Name...)
+	default:
+		return appendString(b, t.Kind.String())
+	}
+}
+
+func appendString(b []byte, s string) []byte {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false) // as Jackson: < and > stay
+	_ = e.Encode(s)        // a string always encodes
+	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
+}
+
+type jsonField struct {
+	Name     *string         `json:"name"`
+	Type     json.RawMessage `json:"type"`
+	Nullable *bool           `json:"nullable"`
+	Metadata json.RawMessage `json:"metadata"`
+}
+
+type jsonType struct {
+	Type              string          `json:"type"`
+	Fields            []jsonField     `json:"fields"`
+	ElementType       json.RawMessage `json:"elementType"`
+	ContainsNull      bool            `json:"containsNull"`
+	KeyType           json.RawMessage `json:"keyType"`
+	ValueType         json.RawMessage `json:"valueType"`
+	ValueContainsNull bool            `json:"valueContainsNull"`
+}
+
+// ParseSchema reads a schema as Spark writes it. A type that silt does not know becomes Other and is written back as it was.
+func ParseSchema(text string) (Schema, error) {
+	t, err := parseType(json.RawMessage(text), 0)
+	if err != nil {
+		return Schema{}, fmt.Errorf("schema: %w", err)
+	}
+	if t.Kind != Struct {
+		return Schema{}, fmt.Errorf("schema: type is %s, not struct", t)
+	}
+	return Schema{t.Fields}, nil
+}
+
+var decimalRE = regexp.MustCompile(`^decimal\(\s*([0-9]{1,2})\s*,\s*(-?[0-9]{1,2})\s*\)$`)
+
+func parseType(raw json.RawMessage, depth int) (Type, error) {
+	if depth > maxSchemaDepth {
+		return Type{}, fmt.Errorf("nested deeper than %d", maxSchemaDepth)
+	}
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return Type{}, fmt.Errorf("a type is missing")
+	}
+	if raw[0] == '"' {
+		var name string
+		if err := json.Unmarshal(raw, &name); err != nil {
+			return Type{}, err
+		}
+		return parseSimple(name, raw), nil
+	}
+	var j jsonType
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return Type{}, err
+	}
+	switch j.Type {
+	case "struct":
+		t := Type{Kind: Struct, Fields: make([]Field, len(j.Fields))}
+		for i, f := range j.Fields {
+			if f.Name == nil {
+				return Type{}, fmt.Errorf("a field has no name")
+			}
+			ft, err := parseType(f.Type, depth+1)
+			if err != nil {
+				return Type{}, fmt.Errorf("field %s: %w", *f.Name, err)
+			}
+			t.Fields[i] = Field{Name: *f.Name, Type: ft, Nullable: f.Nullable == nil || *f.Nullable}
+			if m := bytes.TrimSpace(f.Metadata); len(m) > 0 && !bytes.Equal(m, []byte("{}")) && !bytes.Equal(m, []byte("null")) {
+				t.Fields[i].Metadata = string(m)
+			}
+		}
+		return t, nil
+	case "array":
+		e, err := parseType(j.ElementType, depth+1)
+		return Type{Kind: Array, Element: &e, ElementNulls: j.ContainsNull}, err
+	case "map":
+		k, err := parseType(j.KeyType, depth+1)
+		if err != nil {
+			return Type{}, err
+		}
+		v, err := parseType(j.ValueType, depth+1)
+		return Type{Kind: Map, Key: &k, Element: &v, ElementNulls: j.ValueContainsNull}, err
+	default:
+		return Type{Kind: Other, Name: string(raw)}, nil
+	}
+}
+
+func parseSimple(name string, raw []byte) Type {
+	for k := Boolean; k < Other; k++ {
+		if k != Struct && k != Array && k != Map && k != Decimal && kindNames[k] == name {
+			return Type{Kind: k}
+		}
+	}
+	if name == "decimal" {
+		return DecimalOf(10, 0)
+	}
+	if m := decimalRE.FindStringSubmatch(name); m != nil {
+		p, _ := strconv.Atoi(m[1])
+		s, _ := strconv.Atoi(m[2])
+		if p >= 1 && p <= 38 && s >= 0 && s <= p {
+			return DecimalOf(p, s)
+		}
+	}
+	return Type{Kind: Other, Name: string(raw)}
+}

@@ -1,0 +1,174 @@
+package column
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Change is one difference that Merge made to the current schema.
+type Change struct {
+	Path string // dotted path of the field; element, key and value stand for the parts of arrays and maps
+	From *Type  // nil: the field is new
+	To   Type
+}
+
+// String describes the change for a diff: "+ parsedValue.campaign string" or "~ a int -> bigint".
+func (c Change) String() string {
+	if c.From == nil {
+		return "+ " + c.Path + " " + c.To.String()
+	}
+	return "~ " + c.Path + " " + c.From.String() + " -> " + c.To.String()
+}
+
+// A MergeError says which field of two schemas cannot be merged, in Delta's words.
+type MergeError struct {
+	Path          string
+	Current, Data Type
+	// Duplicate is set where the data has two fields whose names differ only in case.
+	Duplicate string
+}
+
+func (e *MergeError) Error() string {
+	if e.Duplicate != "" {
+		return fmt.Sprintf("field %s: the names %s are equal ignoring case", e.Path, e.Duplicate)
+	}
+	if e.Current.Kind == Decimal && e.Data.Kind == Decimal {
+		return fmt.Sprintf("field %s: failed to merge decimal types with incompatible precision or scale: %s and %s", e.Path, e.Current, e.Data)
+	}
+	return fmt.Sprintf("field %s: failed to merge incompatible data types %s and %s", e.Path, e.Current, e.Data)
+}
+
+// Merge returns the current schema with what the data's schema adds, and the changes, by Delta's rules for mergeSchema (spark.md 8.1):
+// fields are matched ignoring case, the current spelling, order, nullability and metadata stay, unknown fields are appended at the end of
+// their struct as nullable, structs in arrays and maps are merged too; byte, short and integer become the wider; void becomes the other
+// type. Fields that the data lacks stay. Everything else is a *MergeError. Merge is pure: neither argument changes.
+func Merge(current, data Schema) (Schema, []Change, error) {
+	m := merger{}
+	fields, err := m.fields("", current.Fields, data.Fields)
+	if err != nil {
+		return Schema{}, nil, err
+	}
+	return Schema{fields}, m.changes, nil
+}
+
+type merger struct{ changes []Change }
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func (m *merger) fields(path string, current, data []Field) ([]Field, error) {
+	seen := make(map[string]string, len(data))
+	for _, d := range data {
+		low := strings.ToLower(d.Name)
+		if other, ok := seen[low]; ok {
+			return nil, &MergeError{Path: join(path, d.Name), Duplicate: other + ", " + d.Name}
+		}
+		seen[low] = d.Name
+	}
+	index := make(map[string]int, len(current))
+	out := make([]Field, len(current), len(current)+len(data))
+	for i, c := range current {
+		out[i] = c
+		if _, ok := index[strings.ToLower(c.Name)]; !ok { // of two names equal ignoring case the first counts
+			index[strings.ToLower(c.Name)] = i
+		}
+	}
+	for _, d := range data {
+		i, ok := index[strings.ToLower(d.Name)]
+		if !ok {
+			t := d.Type.asNullable()
+			out = append(out, Field{Name: d.Name, Type: t, Nullable: true, Metadata: d.Metadata})
+			m.changes = append(m.changes, Change{Path: join(path, d.Name), To: t})
+			continue
+		}
+		t, err := m.typ(join(path, out[i].Name), out[i].Type, d.Type)
+		if err != nil {
+			return nil, err
+		}
+		out[i].Type = t
+	}
+	return out, nil
+}
+
+func (m *merger) typ(path string, c, d Type) (Type, error) {
+	switch {
+	case c.Kind == Struct && d.Kind == Struct:
+		f, err := m.fields(path, c.Fields, d.Fields)
+		if err != nil {
+			return Type{}, err
+		}
+		c.Fields = f
+		return c, nil
+	case c.Kind == Array && d.Kind == Array:
+		e, err := m.typ(join(path, "element"), *c.Element, *d.Element)
+		if err != nil {
+			return Type{}, err
+		}
+		c.Element = &e
+		return c, nil
+	case c.Kind == Map && d.Kind == Map:
+		k, err := m.typ(join(path, "key"), *c.Key, *d.Key)
+		if err != nil {
+			return Type{}, err
+		}
+		v, err := m.typ(join(path, "value"), *c.Element, *d.Element)
+		if err != nil {
+			return Type{}, err
+		}
+		c.Key, c.Element = &k, &v
+		return c, nil
+	case d.Kind == Void:
+		return c, nil
+	case c.Kind == Void:
+		t := d.asNullable()
+		m.changes = append(m.changes, Change{Path: path, From: &c, To: t})
+		return t, nil
+	case c.intWidth() > 0 && d.intWidth() > 0:
+		if d.intWidth() > c.intWidth() {
+			m.changes = append(m.changes, Change{Path: path, From: &c, To: d})
+			return d, nil
+		}
+		return c, nil
+	case c.Equal(d):
+		return c, nil
+	}
+	return Type{}, &MergeError{Path: path, Current: c, Data: d}
+}
+
+// intWidth orders the kinds that share Parquet's INT32, which Delta merges to the wider; 0 for others.
+func (t Type) intWidth() int {
+	switch t.Kind {
+	case Byte:
+		return 1
+	case Short:
+		return 2
+	case Integer:
+		return 4
+	}
+	return 0
+}
+
+// asNullable makes every nested field and item nullable, as Delta does with every schema it writes.
+func (t Type) asNullable() Type {
+	switch t.Kind {
+	case Struct:
+		fields := make([]Field, len(t.Fields))
+		for i, f := range t.Fields {
+			f.Type, f.Nullable = f.Type.asNullable(), true
+			fields[i] = f
+		}
+		t.Fields = fields
+	case Array, Map:
+		e := t.Element.asNullable()
+		t.Element, t.ElementNulls = &e, true
+		if t.Kind == Map {
+			k := t.Key.asNullable()
+			t.Key = &k
+		}
+	}
+	return t
+}

@@ -1,0 +1,89 @@
+package option
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
+)
+
+func at(line, col int) problem.Location {
+	return problem.Location{File: "pipeline.yaml", Line: line, Col: col}
+}
+
+func TestParserReportsEveryProblemWithItsPlace(t *testing.T) {
+	p := NewParser(NewValues("source.kafka", at(1, 1),
+		Value{Key: "SUBSCRIBE", Text: "clicks", Pos: at(2, 3)},
+		Value{Key: "failOnDataLos", Text: "false", Pos: at(3, 3)},
+		Value{Key: "maxOffsetsPerTrigger", Text: "many", Pos: at(4, 3)},
+		Value{Key: "mode", Secret: secret.New("canary-value"), IsSecret: true, Pos: at(5, 3)},
+		Value{Key: "assign", Text: "{}", Pos: at(6, 3)}))
+	if got := p.String("subscribe", ""); got != "clicks" {
+		t.Errorf("keys are compared ignoring case: got %q", got)
+	}
+	p.Bool("failOnDataLoss", true)
+	p.Int("maxOffsetsPerTrigger", 0, 1, 1<<40)
+	p.Enum("mode", "FAILFAST", "FAILFAST", "PERMISSIVE")
+	p.Unsupported("use subscribe", "assign")
+	p.Missing("kafka.bootstrap.servers", "name a broker")
+	var got []string
+	for _, pr := range p.Finish() {
+		got = append(got, pr.Error())
+	}
+	want := []string{
+		"pipeline.yaml:1:1  E1205 kafka.bootstrap.servers is missing in source.kafka",
+		`pipeline.yaml:3:3  E1203 unknown option "failOnDataLos" in source.kafka; did you mean "failOnDataLoss"?`,
+		`pipeline.yaml:4:3  E1204 maxOffsetsPerTrigger is "many"; want a whole number from 1 to 1099511627776`,
+		`pipeline.yaml:5:3  E1204 mode is "[REDACTED]"; want FAILFAST, PERMISSIVE`,
+		"pipeline.yaml:6:3  E1206 assign is not supported yet",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	tests := []struct {
+		in   string
+		want time.Duration
+		ok   bool
+	}{
+		{"10s", 10 * time.Second, true},
+		{"10 seconds", 10 * time.Second, true},
+		{"interval 1 minute", time.Minute, true},
+		{"1 hour 30 minutes", 90 * time.Minute, true},
+		{"50 milliseconds", 50 * time.Millisecond, true},
+		{"0 seconds", 0, true},
+		{"1 month", 0, false},             // no fixed length
+		{"-5s", 0, false},                 // negative
+		{"10", 0, false},                  // no unit
+		{"9999999999999 weeks", 0, false}, // overflow
+	}
+	for _, tt := range tests {
+		got, ok := ParseDuration(tt.in)
+		if ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%q: got %v %v, want %v %v", tt.in, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	tests := []struct {
+		in   string
+		want int64
+		ok   bool
+	}{
+		{"128MiB", 128 << 20, true}, {"16 mib", 16 << 20, true}, {"64k", 64 << 10, true}, {"1048576", 1 << 20, true},
+		{"1.5GiB", 0, false}, {"-1", 0, false}, {"9999999999999TiB", 0, false}, {"10 parsecs", 0, false},
+	}
+	for _, tt := range tests {
+		if got, ok := ParseSize(tt.in); ok != tt.ok || got != tt.want && ok {
+			t.Errorf("%q: got %v %v, want %v %v", tt.in, got, ok, tt.want, tt.ok)
+		}
+	}
+	if got := FormatSize(128 << 20); got != "128MiB" {
+		t.Error(got)
+	}
+}

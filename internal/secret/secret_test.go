@@ -1,0 +1,61 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestASecretNeverPrints(t *testing.T) {
+	const canary = `can"ary+/=value`
+	s := struct {
+		Password Secret
+		p        *Secret
+	}{New(canary), &Secret{canary}}
+	var out bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&out, nil))
+	log.Info("config", "secret", s.Password, "struct", s)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+"\n", s.Password)
+		fmt.Fprintf(&out, verb+"\n", &s.Password)
+	}
+	fmt.Fprintf(&out, "%v %+v %s\n", s, s, s.p)
+	if err := json.NewEncoder(&out).Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{canary, url.QueryEscape(canary), base64.StdEncoding.EncodeToString([]byte(canary)), fmt.Sprintf("%x", canary)} {
+		if strings.Contains(out.String(), form) {
+			t.Errorf("found %s in %s", form, out.String())
+		}
+	}
+	if New(canary).Reveal() != canary {
+		t.Error("Reveal must give the value")
+	}
+}
+
+func TestScrubberFindsEveryForm(t *testing.T) {
+	const canary = `s3cr"et+/ü=`
+	var c Scrubber
+	c.Add(New(canary))
+	c.Add(New("abc")) // too short to look for
+	quoted, _ := json.Marshal(canary)
+	in := strings.Join([]string{canary, url.QueryEscape(canary), url.PathEscape(canary), base64.StdEncoding.EncodeToString([]byte(canary)),
+		base64.RawURLEncoding.EncodeToString([]byte(canary)), string(quoted), "abc"}, " | ")
+	var out bytes.Buffer
+	n, err := c.Writer(&out).Write([]byte(in))
+	if err != nil || n != len(in) {
+		t.Fatalf("wrote %d of %d, %v", n, len(in), err)
+	}
+	want := strings.Repeat(Redacted+" | ", 5) + `"` + Redacted + `" | abc`
+	if out.String() != want {
+		t.Errorf("got  %s\nwant %s", out.String(), want)
+	}
+	if got := c.String(in); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
