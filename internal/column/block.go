@@ -135,7 +135,7 @@ func appendOnes(b []byte, n int) []byte {
 func (b *Block) appendLeaf(buf []byte, r *Rows, f *Leaf, n int) {
 	c := b.Columns[f.Index]
 	if f.Run {
-		c.appendRun(buf, f, n)
+		c.appendRun(buf, r.Constants, f, n)
 		return
 	}
 	k := ones(f.Valid[:n])
@@ -293,16 +293,18 @@ func (r *Rows) rowOf(f *Leaf, slot int) int {
 	return slot
 }
 
-func (c *Column) appendRun(buf []byte, f *Leaf, n int) {
+func (c *Column) appendRun(buf, constants []byte, f *Leaf, n int) {
 	if n == 0 {
 		return
 	}
 	var index uint32
 	if c.Strings != nil {
-		d := c.Strings
-		d.add(buf, f.Spans[:1], 0)
-		index = d.Indices[len(d.Indices)-1]
-		d.Indices = d.Indices[:len(d.Indices)-1]
+		s := f.Spans[0]
+		if s.Off&constant != 0 {
+			buf = constants
+			s.Off &^= constant
+		}
+		index = c.Strings.index(buf, s)
 	} else {
 		v, i := f.Ints[0], len(c.RunValues)-1
 		for i >= 0 && c.RunValues[i] != v { // the last value is the likeliest

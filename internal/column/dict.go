@@ -171,6 +171,23 @@ func (d *Dict) add(buf []byte, spans []Span, base int) {
 	}
 }
 
+// index returns the entry of a value that stands for a run of rows, and makes one if there is none; the dictionary is never given up for it.
+//
+// REQUIRES: the value is UTF-8 if the column is text.
+func (d *Dict) index(buf []byte, s Span) uint32 {
+	off, n := int(s.Off), int(s.Len)
+	var lo, hi uint64
+	switch {
+	case n <= 8:
+		lo = load(buf, off) & lowBytes[n&15]
+	case n <= 16:
+		lo, hi = load(buf, off), load(buf, off+n-8)
+	default:
+		lo, hi = hashLong(buf, off, n)
+	}
+	return d.find(buf[off:off+n], lo, hi, mix(lo^d.seed, hi^mix2))
+}
+
 // find returns the entry of a value that is not in its first slot, and makes one if there is none.
 func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
 	for {

@@ -56,7 +56,7 @@ type Leaf struct {
 	Spans []Span     // String, Binary
 	Ints  []int64    // all other kinds: numbers, bits of floating points, 0 or 1, unscaled decimals of at most 18 digits
 	Wide  [][16]byte // decimals of more than 18 digits: unscaled, two's complement, big-endian
-	Run   bool       // slot 0 holds for all rows; root group only
+	Run   bool       // slot 0 holds for all rows; root group only; a string is UTF-8
 	// MayBeConstant says that some Spans are marked as constants.
 	MayBeConstant bool
 	// LastSlots and LastNulls are those of the rows appended last: what the walk learns from.
@@ -147,7 +147,7 @@ func largerOnes(s []byte, n int) []byte {
 	return b
 }
 
-// AddConstant stores a value outside the buffer and returns the span that stands for it; the leaf must have MayBeConstant set.
+// AddConstant stores a value outside the buffer and returns the span that stands for it; a leaf that is no Run must have MayBeConstant set.
 func (r *Rows) AddConstant(v []byte) Span {
 	at := len(r.Constants) - Slack
 	r.Constants = append(append(r.Constants[:at], v...), make([]byte, Slack)...)
