@@ -184,8 +184,11 @@ type Writer interface {
 type Log interface {
 	// Open returns the query's id and its newest batches. It writes nothing but the removal of temporary files of a killed run.
 	Open(ctx context.Context) (State, error)
-	// Plan writes, for batch 0, the query's id and the start first; then offsets/N by put-if-absent. N there with the same bytes is
-	// success, with others ErrFenced.
+	// Start writes what a new log begins with: the query's id and the offsets at which it begins to read, so that a query which is
+	// stopped before its first batch loses nothing. There with the same values is success, with others ErrFenced.
+	Start(ctx context.Context, queryID string, start Offsets) error
+	// Plan writes offsets/N by put-if-absent; before batch 0 it does what Start does. N there with the same bytes is success, with
+	// others ErrFenced.
 	Plan(ctx context.Context, b Batch) error
 	// Done writes commits/N; N already there is success.
 	Done(ctx context.Context, n int64) error
@@ -198,7 +201,8 @@ type State struct {
 	QueryID string // "" if the log is new
 	Planned int64  // L: the newest offsets/N, -1 none
 	Done    int64  // C: the newest commits/N that can be read, -1 none
-	// Batch is L with Start (of offsets/(L-1) or sources/0/0) and End, without TopicIDs. Where Unreadable is set, End is missing.
+	// Batch is L with Start (of offsets/(L-1) or sources/0/0) and End, without TopicIDs. Where Unreadable is set, End is missing. Where
+	// nothing was planned, Start is sources/0/0 if Log.Start has been called, else nil.
 	Batch Batch
 	// Unreadable says why offsets/L cannot be read: a write that a crash of the machine tore.
 	Unreadable error
