@@ -1,0 +1,7 @@
+//go:build !linux
+
+package parts
+
+import "syscall"
+
+func procAttr(bool) *syscall.SysProcAttr { return nil }
