@@ -26,6 +26,7 @@ type NodePage struct {
 // A Column is the values of one leaf on the open page. Only the field that fits its physical type is used.
 type Column struct {
 	Leaf   *LeafLayout
+	phys   Physical
 	Slots  int
 	Values int    // slots that are not null
 	Valid  []byte // a byte a slot; empty while the page has no null
@@ -35,7 +36,7 @@ type Column struct {
 	Int64s  []int64
 	Fixed   []byte // PhysFloat, PhysDouble, PhysFixed: little-endian or as Parquet has it, end to end; PhysBoolean: a byte a value
 
-	// Runs holds the page instead where the leaf's values come as runs (Leaf.Run); RunValues are the row group's values, by Run.Index.
+	// Runs holds the page instead where all its values came as runs (Leaf.Run); RunValues are the row group's values, by Run.Index.
 	// Strings have their entries in Strings.
 	Runs      []Run
 	RunValues []int64
@@ -46,6 +47,11 @@ type Run struct {
 	Index uint32
 	N     int
 }
+
+// maxRunValues bounds the search for a run's value; a column with more of them is written as values.
+const maxRunValues = 256
+
+const runBytes = 16
 
 // Invalid is a string that is not UTF-8; Append wrote a null in its place.
 type Invalid struct {
@@ -66,9 +72,9 @@ type BlockOptions struct {
 func NewBlock(l *Layout, o BlockOptions) *Block {
 	b := &Block{Layout: l}
 	for i := range l.Leaves {
-		c := &Column{Leaf: &l.Leaves[i]}
-		if t := c.Leaf.Type; t.Physical() == PhysByteArray {
-			c.Strings = newDict(t.Kind == String, o.KeepInvalidUTF8, o.Seed)
+		c := &Column{Leaf: &l.Leaves[i], phys: l.Leaves[i].Type.Physical()}
+		if c.phys == PhysByteArray {
+			c.Strings = newDict(c.Leaf.Type.Kind == String, o.KeepInvalidUTF8, o.Seed)
 		}
 		b.Columns = append(b.Columns, c)
 	}
@@ -122,22 +128,51 @@ func (p *NodePage) append(k *Node, n int) {
 	p.Slots += n
 }
 
+// appendOnes appends n ones.
 func appendOnes(b []byte, n int) []byte {
 	at := len(b)
-	if cap(b) < at+n {
-		b = append(make([]byte, 0, 2*(at+n)), b...)
-	}
-	b = b[:at+n]
+	b = extend(b, n)
 	setOnes(b[at:])
 	return b
 }
 
+// extend appends n elements of any value; the capacity at least doubles when it grows.
+func extend[T any](s []T, n int) []T {
+	if cap(s)-len(s) < n {
+		s = append(make([]T, 0, max(2*cap(s), len(s)+n, 256)), s...)
+	}
+	return s[:len(s)+n]
+}
+
+// maxKeptBytes is the capacity that an emptied buffer keeps: pages end at about 2 MiB, so that more was one huge row's.
+const maxKeptBytes = 8 << 20
+
+// emptied returns s, of elements of so many bytes, without elements, and without its memory where that is too much to keep.
+func emptied[T any](s []T, size int) []T {
+	if cap(s)*size > maxKeptBytes {
+		return nil
+	}
+	return s[:0]
+}
+
 func (b *Block) appendLeaf(buf []byte, r *Rows, f *Leaf, n int) {
 	c := b.Columns[f.Index]
-	if f.Run {
-		c.appendRun(buf, r.Constants, f, n)
+	if f.Run && n > 0 {
+		if c.appendRun(buf, r.Constants, f, n) {
+			f.LastSlots, f.LastNulls = n, 0
+			return
+		}
+		first := f.Valid[0]
+		f.spread(n)
+		b.appendValues(buf, r, f, c, n)
+		f.Valid[0] = first
 		return
 	}
+	b.appendValues(buf, r, f, c, n)
+}
+
+func (b *Block) appendValues(buf []byte, r *Rows, f *Leaf, c *Column, n int) {
+	c.expandRuns()
 	k := ones(f.Valid[:n])
 	if k != n {
 		c.startNulls()
@@ -146,39 +181,11 @@ func (b *Block) appendLeaf(buf []byte, r *Rows, f *Leaf, n int) {
 	if len(c.Valid) > 0 || k != n {
 		c.Valid = append(c.Valid, f.Valid[:n]...)
 	}
-	switch c.Leaf.Type.Physical() {
-	case PhysByteArray:
-		c.appendStrings(buf, r.Constants, f, f.Spans[:k])
-		if len(c.Strings.rejects) > 0 {
-			b.dropInvalid(r, f, c, n)
-			k -= len(c.Strings.rejects)
-		}
-	case PhysInt32:
-		at := len(c.Int32s)
-		c.Int32s = slices.Grow(c.Int32s, k)[:at+k]
-		out := c.Int32s[at:]
-		for i, v := range f.Ints[:k] {
-			out[i] = int32(v)
-		}
-	case PhysInt64:
-		c.Int64s = append(c.Int64s, f.Ints[:k]...)
-	case PhysFloat:
-		for _, v := range f.Ints[:k] {
-			c.Fixed = binary.LittleEndian.AppendUint32(c.Fixed, uint32(v))
-		}
-	case PhysDouble:
-		for _, v := range f.Ints[:k] {
-			c.Fixed = binary.LittleEndian.AppendUint64(c.Fixed, uint64(v))
-		}
-	case PhysBoolean:
-		for _, v := range f.Ints[:k] {
-			c.Fixed = append(c.Fixed, byte(v)&1)
-		}
-	case PhysFixed:
-		w := c.Leaf.Type.FixedLen()
-		for i := range f.Wide[:k] {
-			c.Fixed = append(c.Fixed, f.Wide[i][16-w:]...)
-		}
+	if c.Strings == nil {
+		c.appendNumbers(f, k)
+	} else if c.appendStrings(buf, r.Constants, f, f.Spans[:k]); len(c.Strings.rejects) > 0 {
+		b.dropInvalid(r, f, c, n)
+		k -= len(c.Strings.rejects)
 	}
 	if k != n {
 		setOnes(f.Valid[:n])
@@ -186,6 +193,42 @@ func (b *Block) appendLeaf(buf []byte, r *Rows, f *Leaf, n int) {
 	f.LastSlots, f.LastNulls = n, n-k
 	c.Slots += n
 	c.Values += k
+}
+
+// appendNumbers appends the first k values, which have no holes between them.
+func (c *Column) appendNumbers(f *Leaf, k int) {
+	at := len(c.Fixed)
+	switch c.phys {
+	case PhysInt32:
+		at := len(c.Int32s)
+		c.Int32s = extend(c.Int32s, k)
+		out := c.Int32s[at:]
+		for i, v := range f.Ints[:k] {
+			out[i] = int32(v)
+		}
+	case PhysInt64:
+		c.Int64s = append(c.Int64s, f.Ints[:k]...)
+	case PhysFloat:
+		c.Fixed = extend(c.Fixed, 4*k)
+		for i, v := range f.Ints[:k] {
+			binary.LittleEndian.PutUint32(c.Fixed[at+4*i:], uint32(v))
+		}
+	case PhysDouble:
+		c.Fixed = extend(c.Fixed, 8*k)
+		for i, v := range f.Ints[:k] {
+			binary.LittleEndian.PutUint64(c.Fixed[at+8*i:], uint64(v))
+		}
+	case PhysBoolean:
+		c.Fixed = extend(c.Fixed, k)
+		for i, v := range f.Ints[:k] {
+			c.Fixed[at+i] = byte(v) & 1
+		}
+	case PhysFixed:
+		w := c.Leaf.Type.FixedLen()
+		for i := range f.Wide[:k] {
+			c.Fixed = append(c.Fixed, f.Wide[i][16-w:]...)
+		}
+	}
 }
 
 // startNulls begins to keep validity on a page that had no null so far.
@@ -223,7 +266,7 @@ func (f *Leaf) squeeze(n int) {
 func (c *Column) appendStrings(buf, constants []byte, f *Leaf, spans []Span) {
 	d := c.Strings
 	d.rejects = d.rejects[:0]
-	if !f.MayBeConstant {
+	if !f.MayBeConstant && !f.Run {
 		d.add(buf, spans, 0)
 		return
 	}
@@ -232,15 +275,20 @@ func (c *Column) appendStrings(buf, constants []byte, f *Leaf, spans []Span) {
 		for j < len(spans) && (spans[j].Off^spans[i].Off)&constant == 0 {
 			j++
 		}
-		from := buf
-		if spans[i].Off&constant != 0 {
-			from = constants
-			for k := i; k < j; k++ {
-				spans[k].Off &^= constant
-			}
+		if spans[i].Off&constant == 0 {
+			d.add(buf, spans[i:j], i)
+		} else {
+			flip(spans[i:j])
+			d.add(constants, spans[i:j], i)
+			flip(spans[i:j]) // a run's span is used again
 		}
-		d.add(from, spans[i:j], i)
 		i = j
+	}
+}
+
+func flip(spans []Span) {
+	for i := range spans {
+		spans[i].Off ^= constant
 	}
 }
 
@@ -254,67 +302,101 @@ func (b *Block) dropInvalid(r *Rows, f *Leaf, c *Column, n int) {
 	if len(c.Valid) == c.Slots {
 		c.Valid = append(c.Valid, f.Valid[:n]...)
 	}
-	valid, next, position := c.Valid[c.Slots:c.Slots+n], 0, -1
+	valid, next, position, row := c.Valid[c.Slots:c.Slots+n], 0, -1, b.rowsOf(r, r.Layout.Leaves[f.Index].Group)
 	for slot, v := range valid {
 		position += int(v)
 		if v == 1 && next < len(d.rejects) && d.rejects[next] == position {
 			valid[slot] = 0
 			next++
-			b.invalid = append(b.invalid, Invalid{Row: r.rowOf(f, slot), Leaf: f.Index})
+			b.invalid = append(b.invalid, Invalid{Row: int(row[slot]), Leaf: f.Index})
 		}
 	}
 }
 
-// rowOf returns the row that a slot of a leaf belongs to: up the groups, counting.
-func (r *Rows) rowOf(f *Leaf, slot int) int {
-	group := r.Layout.Leaves[f.Index].Group
-	for group != 0 {
-		node := r.Layout.Groups[group].Node
-		k := r.Nodes[node]
-		group = r.Layout.Nodes[node].Group
-		at := 0
+// rowsOf returns the row of every slot of a group: down the groups from the root.
+func (b *Block) rowsOf(r *Rows, group int) []int32 {
+	at := &r.Layout.Groups[group]
+	if at.Parent < 0 {
+		rows := make([]int32, r.Groups[0].N)
+		for i := range rows {
+			rows[i] = int32(i)
+		}
+		return rows
+	}
+	parents := b.rowsOf(r, at.Parent)
+	k := r.Nodes[at.Node]
+	rows := make([]int32, 0, k.Child.N)
+	for slot, row := range parents {
+		n := int32(0)
 		if k.Lens != nil {
-			for left := slot; ; at++ {
-				if left -= max(0, int(k.Lens[at])); left < 0 {
-					break
-				}
-			}
+			n = k.Lens[slot]
 		} else {
-			for left := slot; ; at++ {
-				if k.Valid[at] == 1 {
-					if left--; left < 0 {
-						break
-					}
-				}
-			}
+			n = int32(k.Valid[slot])
 		}
-		slot = at
+		for ; n > 0; n-- {
+			rows = append(rows, row)
+		}
 	}
-	return slot
+	return rows
 }
 
-func (c *Column) appendRun(buf, constants []byte, f *Leaf, n int) {
-	if n == 0 {
-		return
+// spread writes slot 0 into all of the first n slots.
+func (f *Leaf) spread(n int) {
+	for i := 1; i < n; i++ {
+		f.Valid[i] = f.Valid[0]
+	}
+	switch {
+	case f.Spans != nil:
+		fill(f.Spans[:n])
+	case f.Wide != nil:
+		fill(f.Wide[:n])
+	default:
+		fill(f.Ints[:n])
+	}
+}
+
+func fill[T any](s []T) {
+	for i := range s {
+		s[i] = s[0]
+	}
+}
+
+// appendRun appends slot 0 as a run of n values. It returns false where the page or the value cannot be a run's: a page that has values
+// or a null, a null, a type that has no dictionary, a dictionary that is full, a string that is not UTF-8.
+func (c *Column) appendRun(buf, constants []byte, f *Leaf, n int) bool {
+	if c.Slots > 0 && len(c.Runs) == 0 || f.Valid[0] == 0 {
+		return false
 	}
 	var index uint32
-	if c.Strings != nil {
+	switch {
+	case c.Strings != nil:
+		if c.Strings.GivenUp {
+			return false
+		}
 		s := f.Spans[0]
 		if s.Off&constant != 0 {
-			buf = constants
-			s.Off &^= constant
+			s.Off, buf = s.Off^constant, constants
 		}
-		index = c.Strings.index(buf, s)
-	} else {
+		if index = c.Strings.lookup(buf, s); index == notUTF8 || index == dictFull {
+			return false
+		}
+	case c.phys == PhysInt32 || c.phys == PhysInt64:
 		v, i := f.Ints[0], len(c.RunValues)-1
+		if c.phys == PhysInt32 {
+			v = int64(int32(v))
+		}
 		for i >= 0 && c.RunValues[i] != v { // the last value is the likeliest
 			i--
 		}
 		if i < 0 {
-			i = len(c.RunValues)
+			if i = len(c.RunValues); i == maxRunValues {
+				return false
+			}
 			c.RunValues = append(c.RunValues, v)
 		}
 		index = uint32(i)
+	default:
+		return false
 	}
 	if last := len(c.Runs) - 1; last >= 0 && c.Runs[last].Index == index {
 		c.Runs[last].N += n
@@ -323,13 +405,38 @@ func (c *Column) appendRun(buf, constants []byte, f *Leaf, n int) {
 	}
 	c.Slots += n
 	c.Values += n
+	return true
+}
+
+// expandRuns turns a page of runs into one of values.
+func (c *Column) expandRuns() {
+	for _, run := range c.Runs {
+		switch {
+		case c.Strings != nil:
+			at := len(c.Strings.Indices)
+			c.Strings.Indices = extend(c.Strings.Indices, run.N)
+			c.Strings.Indices[at] = run.Index
+			fill(c.Strings.Indices[at:])
+		case c.phys == PhysInt32:
+			at := len(c.Int32s)
+			c.Int32s = extend(c.Int32s, run.N)
+			c.Int32s[at] = int32(c.RunValues[run.Index])
+			fill(c.Int32s[at:])
+		default:
+			at := len(c.Int64s)
+			c.Int64s = extend(c.Int64s, run.N)
+			c.Int64s[at] = c.RunValues[run.Index]
+			fill(c.Int64s[at:])
+		}
+	}
+	c.Runs = c.Runs[:0]
 }
 
 // OpenBytes is the memory that the open page takes.
 func (b *Block) OpenBytes() int {
 	n := 0
 	for _, c := range b.Columns {
-		n += 4*len(c.Int32s) + 8*len(c.Int64s) + len(c.Fixed) + len(c.Valid)
+		n += 4*len(c.Int32s) + 8*len(c.Int64s) + len(c.Fixed) + len(c.Valid) + runBytes*len(c.Runs)
 		if c.Strings != nil {
 			n += 4*len(c.Strings.Indices) + len(c.Strings.Plain)
 		}
@@ -340,17 +447,18 @@ func (b *Block) OpenBytes() int {
 	return n
 }
 
-// ResetPage empties the open page; dictionaries stay.
+// ResetPage empties the open page; dictionaries stay. Memory that one huge row needed is given back.
 func (b *Block) ResetPage() {
 	b.Rows = 0
 	for _, c := range b.Columns {
-		c.Slots, c.Values, c.Valid, c.Int32s, c.Int64s, c.Fixed, c.Runs = 0, 0, c.Valid[:0], c.Int32s[:0], c.Int64s[:0], c.Fixed[:0], c.Runs[:0]
+		c.Slots, c.Values, c.Runs = 0, 0, emptied(c.Runs, runBytes)
+		c.Valid, c.Int32s, c.Int64s, c.Fixed = emptied(c.Valid, 1), emptied(c.Int32s, 4), emptied(c.Int64s, 8), emptied(c.Fixed, 1)
 		if c.Strings != nil {
 			c.Strings.resetPage()
 		}
 	}
 	for _, k := range b.Nodes {
-		k.Slots, k.Nulls, k.Valid, k.Lens = 0, false, k.Valid[:0], k.Lens[:0]
+		k.Slots, k.Nulls, k.Valid, k.Lens = 0, false, emptied(k.Valid, 1), emptied(k.Lens, 4)
 	}
 }
 

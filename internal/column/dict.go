@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -23,7 +24,7 @@ type Dict struct {
 	ends    []uint32
 	slots   []dictSlot
 	mask    uint64
-	seed    uint64
+	key     hashKey
 	text    bool  // values must be UTF-8
 	keep    bool  // ... and are kept if they are not
 	seen    int   // values looked up in this row group
@@ -39,23 +40,27 @@ type dictSlot struct {
 
 const (
 	dictSlots     = 256     // at first; at most a quarter is in use
+	largeDict     = 1 << 16 // from so many slots on a half; a reset gives more than these back
 	maxDictBytes  = 1 << 20 // beyond it the dictionary is given up
+	maxDictLen    = 1 << 16 // entries; likewise. Indices then have 16 bits and the slots take 3 MiB
 	dictTrial     = 4096    // after so many values, mostly distinct ones give it up as well
-	notUTF8       = ^uint32(0)
-	largeDict     = 1 << 16 // slots that a reset gives back
-	mix1          = 0xa0761d6478bd642f
-	mix2          = 0xe7037ed1a0b428db
-	mix3          = 0x8ebc6af09c88c6e3
+	maxCollisions = 8       // equal hashes of different values that one lookup meets before hashes are made of all bytes
 	maxBoundBytes = 1 << 20 // a longer value is no bound
+
+	notUTF8  = ^uint32(0)     // find: the value is refused
+	dictFull = ^uint32(0) - 1 // find: the value does not fit
 )
 
 // newDict returns an empty dictionary. The seed makes collisions unpredictable for whoever chooses the values.
 func newDict(text, keep bool, seed uint64) *Dict {
-	return &Dict{slots: make([]dictSlot, dictSlots), mask: dictSlots - 1, seed: seed, text: text, keep: keep}
+	return &Dict{slots: make([]dictSlot, dictSlots), mask: dictSlots - 1, key: newHashKey(seed), text: text, keep: keep}
 }
 
 // Len is the number of entries.
 func (d *Dict) Len() int { return len(d.ends) }
+
+// DataBytes is the length of all entries together.
+func (d *Dict) DataBytes() int { return len(d.data) }
 
 // Entry returns entry i; it is valid until the next change.
 func (d *Dict) Entry(i int) []byte {
@@ -67,7 +72,7 @@ func (d *Dict) Entry(i int) []byte {
 }
 
 // Bounds returns the least and greatest value of the row group so far, in the order of bytes; ok is false where there are none (no value,
-// one that is not UTF-8, one that is too long).
+// one that is not UTF-8, one that is too long). They are valid until the next change.
 func (d *Dict) Bounds() (least, greatest []byte, ok bool) {
 	b := d.bounds
 	for i := range d.ends {
@@ -81,6 +86,7 @@ type bounds struct {
 	set, tooLong    bool
 }
 
+// add widens the bounds by v, which they then refer to.
 func (b *bounds) add(v []byte) {
 	switch {
 	case len(v) > maxBoundBytes:
@@ -94,16 +100,50 @@ func (b *bounds) add(v []byte) {
 	}
 }
 
-func (d *Dict) resetPage() { d.Indices, d.Plain = d.Indices[:0], d.Plain[:0] }
+// addCopy widens the bounds by v, in buffers of their own.
+func (b *bounds) addCopy(v []byte) {
+	switch {
+	case len(v) > maxBoundBytes:
+		b.tooLong = true
+	case !b.set:
+		b.least, b.greatest, b.set = append(b.least[:0], v...), append(b.greatest[:0], v...), true
+	case bytes.Compare(v, b.least) < 0:
+		b.least = append(b.least[:0], v...)
+	case bytes.Compare(v, b.greatest) > 0:
+		b.greatest = append(b.greatest[:0], v...)
+	}
+}
+
+func (d *Dict) resetPage() {
+	d.Indices, d.Plain = emptied(d.Indices, 4), emptied(d.Plain, 1)
+}
 
 func (d *Dict) reset() {
 	d.resetPage()
-	d.data, d.ends, d.GivenUp, d.Invalid, d.seen, d.bounds = d.data[:0], d.ends[:0], false, false, 0, bounds{}
+	d.data, d.ends, d.GivenUp, d.Invalid, d.seen = d.data[:0], d.ends[:0], false, false, 0
+	d.bounds.set, d.bounds.tooLong, d.key.whole = false, false, false
 	if len(d.slots) > largeDict {
 		d.slots, d.mask = make([]dictSlot, dictSlots), dictSlots-1
 	} else {
 		clear(d.slots)
 	}
+}
+
+// A hashKey is what hashes depend on beside the value. Multipliers that an attacker knows could be met by a factor of zero, which hides
+// the other factor: so both are secret.
+type hashKey struct {
+	a, b  uint64
+	whole bool // values of more than 32 bytes are hashed by all their bytes, not by a sample
+}
+
+const (
+	mix1 = 0xa0761d6478bd642f
+	mix2 = 0xe7037ed1a0b428db
+	mix3 = 0x8ebc6af09c88c6e3
+)
+
+func newHashKey(seed uint64) hashKey {
+	return hashKey{a: mix(seed^mix1, mix2) ^ seed, b: mix(seed^mix3, mix1) ^ bits.RotateLeft64(seed, 32)}
 }
 
 func mix(a, b uint64) uint64 { hi, lo := bits.Mul64(a, b); return hi ^ lo }
@@ -113,35 +153,33 @@ var lowBytes = [16]uint64{0, 1<<8 - 1, 1<<16 - 1, 1<<24 - 1, 1<<32 - 1, 1<<40 - 
 
 func load(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
 
-// hashLong hashes a value of more than 16 bytes, of which 32 are sampled where there are more: the comparison of bytes decides anyway.
-func hashLong(b []byte, at, n int) (lo, hi uint64) {
-	if n > 32 {
+// long hashes a value of more than 16 bytes, of which 32 are sampled where there are more: the comparison of bytes decides anyway, and
+// values that differ elsewhere only turn whole on.
+func (k *hashKey) long(b []byte, at, n int) (lo, hi uint64) {
+	if n > 32 && !k.whole {
 		m := at + n>>1
-		return mix(load(b, at)^mix1, load(b, at+n-8)^mix2), mix(load(b, m-8)^mix3, load(b, m)^mix2)
+		return mix(load(b, at)^k.a, load(b, at+n-8)^k.b), mix(load(b, m-8)^k.b, load(b, m)^k.a)
 	}
-	h := uint64(n) * mix3
+	h := uint64(n)*mix3 ^ k.b
 	for i := 0; i+16 < n; i += 16 {
-		h = mix(load(b, at+i)^mix2, load(b, at+i+8)^h)
+		h = mix(load(b, at+i)^k.a, load(b, at+i+8)^h)
 	}
-	return mix(load(b, at+n-16)^mix1, load(b, at+n-8)^mix2^h), h
+	return mix(load(b, at+n-16)^k.b, load(b, at+n-8)^k.a^h), h
 }
+
+func (k *hashKey) place(lo, hi uint64) uint64 { return mix(lo^k.a, hi^k.b) }
 
 // add appends the values at the spans; Slack bytes past each must be readable. A value that is refused gets the index notUTF8 (none in
 // Plain) and its position, counted from base, is added to d.rejects: the caller removes it.
 func (d *Dict) add(buf []byte, spans []Span, base int) {
 	if d.GivenUp {
-		for i, s := range spans {
-			d.addPlain(buf[s.Off:s.Off+s.Len], base+i)
-		}
+		d.addPlain(buf, spans, base)
 		return
 	}
 	at := len(d.Indices)
-	if cap(d.Indices) < at+len(spans) {
-		d.Indices = append(make([]uint32, 0, max(2*cap(d.Indices), at+len(spans), 1024)), d.Indices...)
-	}
-	d.Indices = d.Indices[:at+len(spans)]
+	d.Indices = extend(d.Indices, len(spans))
 	out := d.Indices[at:]
-	slots, mask, seed := d.slots, d.mask, d.seed
+	slots, mask, key := d.slots, d.mask, d.key
 	for r, s := range spans {
 		off, n := int(s.Off), int(s.Len)
 		var lo, hi uint64
@@ -151,54 +189,51 @@ func (d *Dict) add(buf []byte, spans []Span, base int) {
 		case n <= 16:
 			lo, hi = load(buf, off), load(buf, off+n-8)
 		default:
-			lo, hi = hashLong(buf, off, n)
+			lo, hi = key.long(buf, off, n)
 		}
-		h := mix(lo^seed, hi^mix2)
+		h := key.place(lo, hi)
 		t := &slots[h&mask]
 		if t.lo == lo && t.hi == hi && t.len1 == uint32(n+1) && (n <= 16 || string(d.Entry(int(t.entry))) == string(buf[off:off+n])) {
 			out[r] = t.entry
 			continue
 		}
-		out[r] = d.find(buf[off:off+n], lo, hi, h)
-		if out[r] == notUTF8 {
+		e := d.find(buf[off:off+n], lo, hi, h)
+		out[r] = e
+		if e == notUTF8 {
 			d.rejects = append(d.rejects, base+r)
+		} else if e == dictFull {
+			d.Indices = d.Indices[:at+r]
+			d.giveUp()
+			d.addPlain(buf, spans[r:], base+r)
+			return
 		}
-		slots, mask = d.slots, d.mask
+		slots, mask, key = d.slots, d.mask, d.key
 	}
 	d.seen += len(spans)
-	if d.seen >= dictTrial && 2*d.Len() > d.seen || len(d.data) > maxDictBytes {
+	if d.seen >= dictTrial && 2*d.Len() > d.seen {
 		d.giveUp()
 	}
 }
 
-// index returns the entry of a value that stands for a run of rows, and makes one if there is none; the dictionary is never given up for it.
-//
-// REQUIRES: the value is UTF-8 if the column is text.
-func (d *Dict) index(buf []byte, s Span) uint32 {
-	off, n := int(s.Off), int(s.Len)
-	var lo, hi uint64
-	switch {
-	case n <= 8:
-		lo = load(buf, off) & lowBytes[n&15]
-	case n <= 16:
-		lo, hi = load(buf, off), load(buf, off+n-8)
-	default:
-		lo, hi = hashLong(buf, off, n)
-	}
-	return d.find(buf[off:off+n], lo, hi, mix(lo^d.seed, hi^mix2))
-}
-
 // find returns the entry of a value that is not in its first slot, and makes one if there is none.
 func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
-	for {
+	for collisions := 0; ; h++ {
 		t := &d.slots[h&d.mask]
 		if t.len1 == 0 {
 			break
 		}
-		if t.lo == lo && t.hi == hi && t.len1 == uint32(len(v)+1) && (len(v) <= 16 || string(d.Entry(int(t.entry))) == string(v)) {
+		if t.lo != lo || t.hi != hi || t.len1 != uint32(len(v)+1) {
+			continue
+		}
+		if len(v) <= 16 || string(d.Entry(int(t.entry))) == string(v) {
 			return t.entry
 		}
-		h++
+		if collisions++; collisions > maxCollisions && !d.key.whole {
+			d.key.whole = true
+			d.rehash(len(d.slots))
+			lo, hi = d.key.long(v, 0, len(v))
+			return d.find(v, lo, hi, d.key.place(lo, hi))
+		}
 	}
 	if d.text && !utf8.Valid(v) {
 		if !d.keep {
@@ -206,25 +241,34 @@ func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
 		}
 		d.Invalid = true
 	}
+	if len(d.ends) >= maxDictLen || len(d.data)+len(v) > maxDictBytes {
+		return dictFull
+	}
 	e := uint32(len(d.ends))
 	d.data = append(d.data, v...)
 	d.ends = append(d.ends, uint32(len(d.data)))
 	d.slots[h&d.mask] = dictSlot{lo, hi, uint32(len(v) + 1), e}
-	if 4*len(d.ends) >= len(d.slots) {
-		d.grow()
+	switch n := len(d.slots); {
+	case n < largeDict && 4*len(d.ends) >= n:
+		d.rehash(4 * n)
+	case 2*len(d.ends) >= n:
+		d.rehash(2 * n)
 	}
 	return e
 }
 
-func (d *Dict) grow() {
+// rehash places every entry anew in a table of n slots.
+func (d *Dict) rehash(n int) {
 	old := d.slots
-	d.slots = make([]dictSlot, 4*len(old))
-	d.mask = uint64(len(d.slots) - 1)
+	d.slots, d.mask = make([]dictSlot, n), uint64(n-1)
 	for _, s := range old {
 		if s.len1 == 0 {
 			continue
 		}
-		h := mix(s.lo^d.seed, s.hi^mix2)
+		if size := int(s.len1 - 1); size > 32 && d.key.whole {
+			s.lo, s.hi = d.key.long(d.Entry(int(s.entry)), 0, size)
+		}
+		h := d.key.place(s.lo, s.hi)
 		for d.slots[h&d.mask].len1 != 0 {
 			h++
 		}
@@ -232,39 +276,54 @@ func (d *Dict) grow() {
 	}
 }
 
+// lookup returns the entry of one value, notUTF8 or dictFull. The dictionary's trial does not count it.
+//
+// REQUIRES: the dictionary is not given up.
+func (d *Dict) lookup(buf []byte, s Span) uint32 {
+	v := buf[s.Off : s.Off+s.Len]
+	var lo, hi uint64
+	switch n := len(v); {
+	case n <= 8:
+		lo = load(buf, int(s.Off)) & lowBytes[n&15]
+	case n <= 16:
+		lo, hi = load(buf, int(s.Off)), load(buf, int(s.Off)+n-8)
+	default:
+		lo, hi = d.key.long(v, 0, n)
+	}
+	return d.find(v, lo, hi, d.key.place(lo, hi))
+}
+
 // giveUp turns the open page's indices into PLAIN, so that a page keeps one encoding; pages that are written keep their indices.
 func (d *Dict) giveUp() {
 	d.GivenUp = true
 	for _, e := range d.Indices {
-		if e == notUTF8 {
-			continue
+		if e != notUTF8 {
+			d.Plain = appendPlain(d.Plain, d.Entry(int(e)))
 		}
-		v := d.Entry(int(e))
-		d.Plain = binary.LittleEndian.AppendUint32(d.Plain, uint32(len(v)))
-		d.Plain = append(d.Plain, v...)
 	}
 	d.Indices = d.Indices[:0]
 }
 
-func (d *Dict) addPlain(v []byte, position int) {
-	if d.text && !utf8.Valid(v) {
-		if !d.keep {
-			d.rejects = append(d.rejects, position)
-			return
+func (d *Dict) addPlain(buf []byte, spans []Span, base int) {
+	need := 0
+	for _, s := range spans {
+		need += 4 + int(s.Len)
+	}
+	d.Plain = slices.Grow(d.Plain, need)
+	for i, s := range spans {
+		v := buf[s.Off : s.Off+s.Len]
+		if d.text && !utf8.Valid(v) {
+			if !d.keep {
+				d.rejects = append(d.rejects, base+i)
+				continue
+			}
+			d.Invalid = true
 		}
-		d.Invalid = true
+		d.Plain = appendPlain(d.Plain, v)
+		d.bounds.addCopy(v)
 	}
-	d.Plain = binary.LittleEndian.AppendUint32(d.Plain, uint32(len(v)))
-	d.Plain = append(d.Plain, v...)
-	b := &d.bounds
-	switch {
-	case len(v) > maxBoundBytes:
-		b.tooLong = true
-	case !b.set:
-		b.least, b.greatest, b.set = append([]byte(nil), v...), append([]byte(nil), v...), true
-	case bytes.Compare(v, b.least) < 0:
-		b.least = append(b.least[:0], v...)
-	case bytes.Compare(v, b.greatest) > 0:
-		b.greatest = append(b.greatest[:0], v...)
-	}
+}
+
+func appendPlain(b, v []byte) []byte {
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(v))), v...)
 }

@@ -24,7 +24,8 @@ type Span struct{ Off, Len uint32 }
 //   - Valid is 1 in every slot that was not written: only a null is written, as 0.
 //   - a slot of a group with N slots is written before N grows; Grow makes room when N reaches Cap.
 //   - a null struct or list has no slots in its child's group.
-//   - where a leaf's Run is set, its slot 0 holds the value of all rows.
+//   - where a leaf's Run is set, its slot 0 holds the value of all rows, which may be null. Append leaves it as it is, so that it serves
+//     many blocks; who clears Run sets Valid[0] to 1.
 type Rows struct {
 	Layout *Layout
 	Groups []*Group
@@ -178,7 +179,9 @@ func (r *Rows) Full() bool {
 func (r *Rows) CutBack() {
 	for i, g := range r.Groups { // parents first
 		for _, f := range g.Leaves {
-			setOnes(f.Valid[g.N:])
+			if !f.Run {
+				setOnes(f.Valid[g.N:])
+			}
 		}
 		for k, node := range g.Nodes {
 			if r.Layout.Nodes[r.Layout.Groups[i].Nodes[k]].Kind == Struct {
@@ -223,7 +226,9 @@ func (k *Node) NullFields() {
 func (r *Rows) Reset() {
 	for i, g := range r.Groups {
 		for _, f := range g.Leaves {
-			setOnes(f.Valid[:g.N])
+			if !f.Run {
+				setOnes(f.Valid[:g.N])
+			}
 		}
 		for _, k := range g.Nodes {
 			if k.Valid != nil {
