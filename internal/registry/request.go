@@ -1,0 +1,164 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// accept asks for the registry's own media types first, as Confluent's clients do.
+const accept = "application/vnd.schemaregistry.v1+json, application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5"
+
+// A reply is what one GET gave: a status with its body, or an error.
+type reply struct {
+	endpoint   int
+	status     int
+	body       []byte
+	media      string
+	retryAfter time.Duration
+	err        error // no status: unreachable, too slow, too large
+}
+
+// get sends a GET to the endpoint that answered last, and to the others in turn while they are unreachable or answer with 5xx or 429. path
+// is escaped and begins with a slash. The reply is the last one's.
+func (c *Client) get(ctx context.Context, path string) reply {
+	c.mu.Lock()
+	first := c.endpoint
+	c.mu.Unlock()
+	var r reply
+	for i := range c.o.Endpoints {
+		n := (first + i) % len(c.o.Endpoints)
+		if r = c.getFrom(ctx, n, path); r.passing() && ctx.Err() == nil {
+			continue
+		}
+		c.mu.Lock()
+		c.endpoint = n
+		c.mu.Unlock()
+		break
+	}
+	return r
+}
+
+func (c *Client) getFrom(ctx context.Context, n int, path string) reply {
+	e := &c.o.Endpoints[n]
+	r := reply{endpoint: n}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.env.Timeout, fmt.Errorf("no answer within %s", c.env.Timeout))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL.String()+path, nil)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	req.Header.Set("Accept", accept)
+	req.Header.Set("User-Agent", "silt")
+	if !e.Login.IsZero() {
+		user, password, _ := strings.Cut(e.Login.Reveal(), ":")
+		req.SetBasicAuth(user, password)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		r.err = plain(ctx, err)
+		return r
+	}
+	defer resp.Body.Close()
+	r.media = resp.Header.Get("Content-Type")
+	r.retryAfter = retryAfter(resp.Header.Get("Retry-After"), c.env.Now())
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	switch {
+	case err != nil:
+		r.err = plain(ctx, err)
+	case len(body) > maxAnswerBytes:
+		r.err = fmt.Errorf("the answer is larger than %d bytes", maxAnswerBytes)
+	default:
+		r.status, r.body = resp.StatusCode, body
+	}
+	return r
+}
+
+// passing says that another endpoint may do better.
+func (r *reply) passing() bool {
+	return r.err != nil || r.status >= 500 || r.status == http.StatusTooManyRequests
+}
+
+// notThere says that the registry itself, and not a proxy before it, does not have what was asked for.
+func (r *reply) notThere() bool {
+	code, _ := r.code()
+	return r.status == http.StatusNotFound && code >= 40401 && code <= 40403
+}
+
+// code returns the error code and message of the registry's error body, 0 if it is none.
+func (r *reply) code() (int, string) {
+	var e struct {
+		Code    int    `json:"error_code"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(r.body, &e) != nil {
+		return 0, ""
+	}
+	return e.Code, e.Message
+}
+
+// refusal describes a status that is no success.
+func (r *reply) refusal() error {
+	const most = 200
+	switch code, message := r.code(); {
+	case code != 0 && len(message) > most:
+		return fmt.Errorf("status %d, error %d: %s...", r.status, code, strings.ToValidUTF8(message[:most], ""))
+	case code != 0:
+		return fmt.Errorf("status %d, error %d: %s", r.status, code, message)
+	case r.status >= 300 && r.status < 400:
+		return fmt.Errorf("status %d: a redirect to another host, or one too many, is not followed", r.status)
+	default:
+		return fmt.Errorf("status %d with a body of %q", r.status, r.media)
+	}
+}
+
+// plain takes the URL, which may hold a login, off the errors of net/http, and says what a timeout was.
+func plain(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	return err
+}
+
+// sameHost lets redirects through that stay on the host and do not leave TLS; another answer is given back as it is.
+func sameHost(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	same := strings.EqualFold(req.URL.Hostname(), from.Hostname()) && (req.URL.Scheme == from.Scheme && req.URL.Port() == from.Port() ||
+		from.Scheme == "http" && req.URL.Scheme == "https")
+	if !same || len(via) > maxRedirects {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// retryAfter reads the header of the name: seconds or a date (RFC 9110 10.2.3); 0 if there is none.
+func retryAfter(text string, now time.Time) time.Duration {
+	if text = strings.TrimSpace(text); text == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
+
+// isNameError says that a host's name is not known to DNS.
+func isNameError(err error) bool {
+	d, ok := errors.AsType[*net.DNSError](err)
+	return ok && d.IsNotFound
+}
