@@ -97,3 +97,14 @@ func appendString(b []byte, s string) []byte {
 	b = binary.AppendVarint(b, int64(len(s)))
 	return append(b, s...)
 }
+
+// Mixed returns a maker of records for package load: all of schema id, or, if id2 is not 0, every second one of id2 with a campaign.
+func Mixed(seed uint64, id, id2 int32) func(i int64, key, value []byte) (k, v []byte) {
+	g := New(seed)
+	return func(i int64, key, value []byte) (k, v []byte) {
+		if id2 != 0 && i%2 == 1 {
+			return g.Append(key, value, id2, true)
+		}
+		return g.Append(key, value, id, false)
+	}
+}

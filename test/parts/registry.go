@@ -1,9 +1,7 @@
 package parts
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -299,13 +297,4 @@ func (r *Registry) lookUp(req *http.Request) (any, *registryError) {
 		return nil, &registryError{http.StatusNotFound, 40403, "Schema not found"}
 	}
 	return r.versioned(req.PathValue("subject"), at+1), nil
-}
-
-// Wait blocks until ctx ends and then closes the registry: for a registry that is a process of its own.
-func (r *Registry) Wait(ctx context.Context) error {
-	<-ctx.Done()
-	if err := r.Close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

@@ -1,0 +1,64 @@
+# Targets for people and for .ci/run. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help build test check lint race fuzz soak bench example cross e2e clean
+
+GO ?= go
+# Kinds of machines that silt must compile for beside the one it is built on.
+PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
+FUZZTIME ?= 30s
+# Where tests say which parts are missing on this machine.
+SKIPPED := $(CURDIR)/build/skipped.txt
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the binary, build/silt
+	$(GO) build -trimpath -o build/silt ./cmd/silt
+
+example: ## a real Kafka topic into a Delta table on this machine, step by step
+	scripts/example.sh
+
+test: ## everything: check, race, other platforms, and the real parts, which are fetched once
+	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory race
+	$(MAKE) --no-print-directory cross
+	$(MAKE) --no-print-directory e2e
+
+check: lint ## vet, staticcheck, gofmt and the quick tests: under two minutes
+	$(GO) test ./...
+
+lint: ## vet, staticcheck, gofmt
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./test/...
+	$(GO) tool -modfile=go.tools.mod staticcheck ./...
+	$(GO) tool -modfile=go.tools.mod staticcheck -tags e2e ./test/...
+
+race: ## the quick tests under the race detector
+	$(GO) test -race ./...
+
+cross: ## compile, tests included, for the other platforms
+	@for platform in $(PLATFORMS); do \
+	  echo "compile for $$platform"; \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build ./...; \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./...; \
+	done
+
+e2e: ## the tests with the real parts alone
+	@mkdir -p build && rm -f $(SKIPPED)
+	SILT_SKIPPED=$(SKIPPED) $(GO) test -tags e2e -count=1 -timeout 30m ./test/parts ./test/e2e
+	@if [ -s $(SKIPPED) ]; then echo "passed, but on this machine:"; sed 's/^/  /' $(SKIPPED); else echo "passed, with every part"; fi
+
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+soak: ## the kill test with the counts of docs/reliability.md, by hand
+	SILT_SOAK=1 $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'Kill' ./test/e2e
+
+bench: ## speed against the library path and the yardstick: a table and build/bench.json
+	$(GO) run ./test/bench
+
+clean: ## remove what was built, and the example
+	rm -rf build example
