@@ -4,8 +4,12 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"iter"
+	"strings"
 	"time"
 )
 
@@ -18,9 +22,22 @@ const (
 	Unknown Outcome = iota
 	// Created: the object is there, durable, and it is ours.
 	Created
-	// Exists: the object was there before; nothing changed.
+	// Exists: the object was there before and is durable; nothing changed.
 	Exists
 )
+
+func (o Outcome) String() string {
+	switch o {
+	case Created:
+		return "created"
+	case Exists:
+		return "exists"
+	}
+	return "unknown"
+}
+
+// ErrTooLarge: the object is larger than the limit that Get was given.
+var ErrTooLarge = errors.New("object is larger than the limit")
 
 // Info is one listed object.
 type Info struct {
@@ -30,8 +47,10 @@ type Info struct {
 }
 
 // A Store holds objects by key. Keys are relative to the store's root, parts separated by '/', never empty, absolute or with "." or ".."
-// parts (an error). All methods may be called concurrently. An error that matches fs.ErrNotExist or fs.ErrPermission says so; an error of
-// a write leaves its effect unknown unless the contract says otherwise.
+// parts (an error, see CheckKey). All methods may be called concurrently. An error that matches fs.ErrNotExist or fs.ErrPermission says so;
+// an error of a write leaves its effect unknown unless the contract says otherwise.
+//
+// An object is hidden if a part of its key begins with a dot: it is written, read and deleted as any other, and never listed.
 type Store interface {
 	// URL is the root as the user would type it, for messages.
 	URL() string
@@ -42,12 +61,12 @@ type Store interface {
 	PutIfAbsent(ctx context.Context, key string, data []byte) (Outcome, error)
 	// Create begins an object that is written as a stream. Its key must be new: nothing else ever writes it.
 	Create(ctx context.Context, key string) (Upload, error)
-	// Get reads an object of at most limit bytes; a larger one is an error.
+	// Get reads an object of at most limit bytes; a larger one is ErrTooLarge.
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 	// Open opens an object for reading at any place.
 	Open(ctx context.Context, key string) (Object, error)
 	// List yields the objects whose keys begin with prefix and are greater than after, in the order of bytes. Unfinished uploads and
-	// temporary files are not objects.
+	// hidden objects are left out. A prefix under which nothing is yields nothing. After an error it yields nothing more.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
 	// Delete removes an object; one that is not there is no error.
 	Delete(ctx context.Context, key string) error
@@ -56,9 +75,9 @@ type Store interface {
 // An Upload is an object being written; it belongs to one goroutine. Nothing is visible before Commit.
 type Upload interface {
 	io.Writer
-	// Commit makes the object visible and durable.
+	// Commit makes the object visible and durable. An object of the key that is there already is left as it is: fs.ErrExist.
 	Commit(ctx context.Context) error
-	// Abort gives the object up; after Commit it does nothing.
+	// Abort gives the object up; after Commit, whatever it returned, it does nothing.
 	Abort(ctx context.Context) error
 }
 
@@ -67,4 +86,48 @@ type Object interface {
 	io.ReaderAt
 	io.Closer
 	Size() int64
+}
+
+// A Cleaner is a Store in which a killed writer leaves something behind.
+type Cleaner interface {
+	// Clean removes the unfinished uploads and temporary files of this program in a folder and below that were last written before the
+	// given time, the zero time meaning all; folder "" is the root. It returns how many it removed. Objects stay, and so do temporary
+	// files of other programs.
+	Clean(ctx context.Context, folder string, before time.Time) (int, error)
+}
+
+// Abandoned is the age at which an unfinished upload in a folder that several processes write to belongs to nobody: a live one is
+// written to all the time, and a batch lasts minutes.
+const Abandoned = 24 * time.Hour
+
+// Clean calls s.Clean if s is a Cleaner. Which time is safe depends on who else may write in the folder: where only this process does (its
+// checkpoint) the zero time, where others may (a table) now - Abandoned.
+func Clean(ctx context.Context, s Store, folder string, before time.Time) (int, error) {
+	if c, ok := s.(Cleaner); ok {
+		return c.Clean(ctx, folder, before)
+	}
+	return 0, nil
+}
+
+// CheckKey returns an error if key is none. Every Store refuses what CheckKey refuses: empty, absolute, empty parts, "." and ".." parts,
+// NUL, and what is not UTF-8.
+func CheckKey(key string) error {
+	if key == "." || !fs.ValidPath(key) || strings.IndexByte(key, 0) >= 0 {
+		return fmt.Errorf("%q is no key: %w", key, fs.ErrInvalid)
+	}
+	return nil
+}
+
+// prefixFolder returns the folder in which every key that begins with prefix lies, "" being the root, or an error if no key can.
+func prefixFolder(prefix string) (string, error) {
+	i := strings.LastIndexByte(prefix, '/')
+	if i < 0 {
+		return "", nil
+	}
+	return prefix[:i], CheckKey(prefix[:i])
+}
+
+// Hidden says whether List leaves the key out: a part of it begins with a dot.
+func Hidden(key string) bool {
+	return strings.HasPrefix(key, ".") || strings.Contains(key, "/.")
 }

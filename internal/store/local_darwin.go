@@ -1,0 +1,21 @@
+package store
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// renameNoReplace gives a file a name that nothing has: fs.ErrExist if something has it.
+func renameNoReplace(from, to string) error {
+	err := unix.RenamexNp(from, to, unix.RENAME_EXCL)
+	if err == nil {
+		return nil
+	}
+	err = &os.LinkError{Op: "renamex_np", Old: from, New: to, Err: err}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) { // the flag is not supported here
+		return unsafeStore(to, err)
+	}
+	return err
+}
