@@ -1,0 +1,352 @@
+package parquet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/bits"
+
+	"github.com/siltlake/silt/internal/column"
+)
+
+// The numbers of parquet.thrift, Encoding and PageType.
+const (
+	encodingPlain = 0
+	encodingRLE   = 3
+	encodingDelta = 5
+	encodingDict  = 8 // RLE_DICTIONARY
+
+	pageData       = 0
+	pageDictionary = 2
+)
+
+const (
+	// maxBoundBytes is the length to which a chunk's bounds are cut: they are for skipping, and every reader of a footer pays for them.
+	maxBoundBytes = 64
+	// maxScratchBytes is what a buffer that every page reuses keeps; more was one huge row's.
+	maxScratchBytes = 8 << 20
+	// numberDict is the range of the numbers that a dictionary of INT32 takes: its table is addressed by the number itself.
+	numberDict = 1 << 14
+)
+
+// A chunk is a leaf's column chunk in the open row group: pages that are ready, and what its metadata needs.
+type chunk struct {
+	leaf *column.LeafLayout
+	phys column.Physical
+	buf  []byte // headers and compressed pages
+	dict []byte // the dictionary page, once sealed
+
+	values int64 // including nulls
+	nulls  int64
+	size   int64 // of all pages before compression, with headers
+	pages  [encodingDict + 1]int32
+	limits limits
+	bound  [2][]byte
+	spare  []uint32 // indices of the page that is made
+
+	numbers numbers
+
+	fileNulls  int64
+	fileLimits limits
+}
+
+// numbers is a chunk's dictionary of numbers: those of a small range, and those of runs.
+type numbers struct {
+	entries []int64
+	base    int64
+	index   []uint32 // by number - base: entry + 1; 0 is none
+	given   bool     // up: a number was out of range
+}
+
+// find returns the entry of v and makes one if there is none.
+//
+// REQUIRES: fits(v, v).
+func (d *numbers) find(v int64) uint32 {
+	if e := d.index[(v-d.base)&(numberDict-1)]; e > 0 {
+		return e - 1
+	}
+	return d.add(v)
+}
+
+func (d *numbers) add(v int64) uint32 {
+	d.entries = append(d.entries, v)
+	d.index[(v-d.base)&(numberDict-1)] = uint32(len(d.entries))
+	return uint32(len(d.entries)) - 1
+}
+
+// fits says whether every number from least to greatest can be an entry, and gives the dictionary up if not.
+func (d *numbers) fits(least, greatest int64) bool {
+	if d.given {
+		return false
+	}
+	if d.index == nil {
+		d.index = make([]uint32, numberDict)
+	}
+	if len(d.entries) == 0 {
+		d.base = least - numberDict/2
+	}
+	d.given = least < d.base || greatest >= d.base+numberDict
+	return !d.given
+}
+
+func (d *numbers) reset() {
+	for _, v := range d.entries {
+		d.index[(v-d.base)&(numberDict-1)] = 0
+	}
+	d.entries, d.given = d.entries[:0], false
+}
+
+// errPage is returned for a page that Parquet cannot express: sizes are 32-bit numbers.
+var errPage = errors.New("a page is larger than 2 GiB")
+
+// page ends the open page of a column: levels, values, header, compression.
+func (f *File) page(c *chunk, col *column.Column) error {
+	p := f.scratch[:0]
+	if cap(p) > maxScratchBytes && f.block.OpenBytes() < maxScratchBytes/4 {
+		p = nil
+	}
+	s := &f.streams[c.leaf.Group]
+	if c.leaf.Rep > 0 {
+		p = appendSection(p, s.encodedReps(c.leaf.Rep))
+	}
+	if len(col.Valid) == 0 {
+		p = appendSection(p, s.encodedDefs(c.leaf.Def))
+	} else {
+		f.merged = sized(f.merged, s.n)
+		mergeLevels(f.merged, s, col.Valid, c.leaf.Def-1, c.leaf.Def)
+		at := len(p)
+		p = appendLevels(append(p, 0, 0, 0, 0), f.merged, s.n, c.leaf.Def)
+		binary.LittleEndian.PutUint32(p[at:], uint32(len(p)-at-4))
+	}
+	p, encoding := f.appendValues(p, c, col)
+	f.scratch = p
+	c.values += int64(s.n)
+	c.nulls += int64(s.n - col.Values)
+	c.pages[encoding]++
+	var err error
+	c.buf, err = f.appendPage(c.buf, c, pageHeader{values: s.n, encoding: encoding}, p)
+	return err
+}
+
+func appendSection(p, levels []byte) []byte {
+	return append(binary.LittleEndian.AppendUint32(p, uint32(len(levels))), levels...)
+}
+
+// appendPage compresses the page's content and appends it, after its header, to dst.
+func (f *File) appendPage(dst []byte, c *chunk, h pageHeader, content []byte) ([]byte, error) {
+	if len(content) > math.MaxInt32 {
+		return dst, fmt.Errorf("column %s: %w: %d bytes", c.leaf.Field[0], errPage, len(content))
+	}
+	out, err := f.compressor.compress(content)
+	if err != nil {
+		return dst, err
+	}
+	if len(out) > math.MaxInt32 {
+		return dst, fmt.Errorf("column %s: %w: %d bytes compressed", c.leaf.Field[0], errPage, len(out))
+	}
+	h.size, h.compressed, h.checksum = len(content), len(out), crc32.ChecksumIEEE(out)
+	f.thrift.pageHeader(h)
+	c.size += int64(len(f.thrift.b) + len(content))
+	dst = room(dst, len(f.thrift.b)+len(out))
+	return append(append(dst, f.thrift.b...), out...), nil
+}
+
+// appendValues appends the values of the open page and returns their encoding. A page without values is PLAIN, whatever the others are.
+func (f *File) appendValues(p []byte, c *chunk, col *column.Column) ([]byte, int32) {
+	if col.Values == 0 {
+		return p, encodingPlain
+	}
+	switch c.phys {
+	case column.PhysByteArray:
+		if d := col.Strings; !d.GivenUp {
+			return appendDictPage(p, d.Len(), d.Indices, col.Runs), encodingDict
+		} else {
+			return append(p, d.Plain...), encodingPlain
+		}
+	case column.PhysInt32:
+		return c.appendInt32s(p, col)
+	case column.PhysInt64:
+		if len(col.Runs) > 0 {
+			return c.appendNumberRuns(p, col)
+		}
+		least, greatest := extremes(col.Int64s)
+		c.limits.addInts(least, greatest)
+		if f.options.PlainLongs {
+			return appendPlainLongs(p, col.Int64s), encodingPlain
+		}
+		return appendDelta(p, col.Int64s), encodingDelta
+	case column.PhysBoolean:
+		return c.appendBooleans(p, col.Fixed), encodingPlain
+	case column.PhysFloat:
+		c.limits.addFloats(col.Fixed, 4)
+	case column.PhysDouble:
+		c.limits.addFloats(col.Fixed, 8)
+	case column.PhysFixed:
+		w := c.leaf.Type.FixedLen()
+		least, greatest := col.Fixed[:w], col.Fixed[:w]
+		for i := w; i < len(col.Fixed); i += w {
+			if v := col.Fixed[i : i+w]; compareSigned(v, least) < 0 {
+				least = v
+			} else if compareSigned(v, greatest) > 0 {
+				greatest = v
+			}
+		}
+		c.limits.addBytes(least, greatest, compareSigned)
+	}
+	return append(p, col.Fixed...), encodingPlain
+}
+
+func extremes[T int32 | int64](v []T) (least, greatest T) {
+	least, greatest = v[0], v[0]
+	for _, x := range v {
+		least, greatest = min(least, x), max(greatest, x)
+	}
+	return least, greatest
+}
+
+// appendDictPage appends the content of a page of indices into a dictionary of n entries, or of runs of them.
+func appendDictPage(p []byte, n int, indices []uint32, runs []column.Run) []byte {
+	w := bits.Len(uint(n - 1))
+	p = append(p, byte(w))
+	if len(runs) == 0 {
+		return appendIndices(p, indices, w)
+	}
+	for _, r := range runs {
+		p = appendRun(p, r.N, r.Index, w)
+	}
+	return p
+}
+
+func (c *chunk) appendInt32s(p []byte, col *column.Column) ([]byte, int32) {
+	if len(col.Runs) > 0 {
+		return c.appendNumberRuns(p, col)
+	}
+	least, greatest := extremes(col.Int32s)
+	c.limits.addInts(int64(least), int64(greatest))
+	if !c.numbers.fits(int64(least), int64(greatest)) {
+		p = room(p, 4*len(col.Int32s))
+		for _, v := range col.Int32s {
+			p = binary.LittleEndian.AppendUint32(p, uint32(v))
+		}
+		return p, encodingPlain
+	}
+	indices := c.indices(len(col.Int32s))
+	for i, v := range col.Int32s {
+		indices[i] = c.numbers.find(int64(v))
+	}
+	return appendDictPage(p, len(c.numbers.entries), indices, nil), encodingDict
+}
+
+// indices returns a buffer of n indices.
+func (c *chunk) indices(n int) []uint32 {
+	if cap(c.spare) < n || cap(c.spare) > maxScratchBytes/4 && n < maxScratchBytes/16 {
+		c.spare = make([]uint32, n+n/4)
+	}
+	return c.spare[:n]
+}
+
+// appendNumberRuns appends a page of runs: of indices into the dictionary, or PLAIN where their values have no place in it.
+func (c *chunk) appendNumberRuns(p []byte, col *column.Column) ([]byte, int32) {
+	least, greatest := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, r := range col.Runs {
+		v := col.RunValues[r.Index]
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	c.limits.addInts(least, greatest)
+	if least-math.MinInt64 < numberDict || greatest > math.MaxInt64-numberDict || !c.numbers.fits(least, greatest) {
+		for _, r := range col.Runs {
+			for range r.N {
+				if v := col.RunValues[r.Index]; c.phys == column.PhysInt32 {
+					p = binary.LittleEndian.AppendUint32(p, uint32(v))
+				} else {
+					p = binary.LittleEndian.AppendUint64(p, uint64(v))
+				}
+			}
+		}
+		return p, encodingPlain
+	}
+	for _, r := range col.Runs { // entries first: they decide the width
+		c.numbers.find(col.RunValues[r.Index])
+	}
+	w := bits.Len(uint(len(c.numbers.entries) - 1))
+	p = append(p, byte(w))
+	for _, r := range col.Runs {
+		p = appendRun(p, r.N, c.numbers.find(col.RunValues[r.Index]), w)
+	}
+	return p, encodingDict
+}
+
+func appendPlainLongs(p []byte, v []int64) []byte {
+	p = room(p, 8*len(v))
+	for _, x := range v {
+		p = binary.LittleEndian.AppendUint64(p, uint64(x))
+	}
+	return p
+}
+
+// appendBooleans packs a byte a value into bits, the first value lowest.
+func (c *chunk) appendBooleans(p, v []byte) []byte {
+	least, greatest := byte(1), byte(0)
+	for i := 0; i < len(v); i += 8 {
+		var x byte
+		for j, bit := range v[i:min(i+8, len(v))] {
+			x |= bit << j
+			least, greatest = min(least, bit), max(greatest, bit)
+		}
+		p = append(p, x)
+	}
+	c.limits.addInts(int64(least), int64(greatest))
+	return p
+}
+
+// seal makes the dictionary page and the bounds of the chunk, whose row group ends.
+func (f *File) seal(c *chunk, col *column.Column) error {
+	c.dict = c.dict[:0]
+	p, n := f.scratch[:0], 0
+	if d := col.Strings; d != nil {
+		least, greatest, ok := d.Bounds()
+		if ok {
+			c.limits.addBytes(least, greatest, bytes.Compare)
+		} else {
+			c.limits.none = c.limits.none || c.values > c.nulls
+		}
+		if n = d.Len(); c.pages[encodingDict] > 0 {
+			for i := range n {
+				v := d.Entry(i)
+				p = append(binary.LittleEndian.AppendUint32(p, uint32(len(v))), v...)
+			}
+		}
+	} else {
+		n = len(c.numbers.entries)
+		for _, v := range c.numbers.entries {
+			if c.phys == column.PhysInt32 {
+				p = binary.LittleEndian.AppendUint32(p, uint32(v))
+			} else {
+				p = binary.LittleEndian.AppendUint64(p, uint64(v))
+			}
+		}
+	}
+	f.scratch = p
+	c.fileNulls += c.nulls
+	c.fileLimits.add(&c.limits, c.phys)
+	if c.pages[encodingDict] == 0 {
+		return nil
+	}
+	var err error
+	c.dict, err = f.appendPage(c.dict, c, pageHeader{dictionary: true, values: n, encoding: encodingPlain}, p)
+	return err
+}
+
+// reset empties the chunk for the next row group.
+func (c *chunk) reset() {
+	if cap(c.buf) > maxScratchBytes && len(c.buf) < maxScratchBytes/4 {
+		c.buf = nil
+	}
+	c.buf, c.dict = c.buf[:0], c.dict[:0]
+	c.values, c.nulls, c.size, c.pages = 0, 0, 0, [encodingDict + 1]int32{}
+	c.limits.reset()
+	c.numbers.reset()
+}
