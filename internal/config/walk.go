@@ -1,0 +1,269 @@
+package config
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
+)
+
+// The shape of a pipeline file (interface.md 3). "" is the section of config's own options, which have no section in the file.
+var (
+	// groups hold sections only.
+	groups = []string{"source", "sink"}
+	// sectionNames hold options, whose names their packages know.
+	sectionNames = []string{"source.kafka", "registry", "decode", "sink.delta", "trigger", "paths"}
+	ownOptions   = []string{"name", "select", "checkpointLocation", "allowInsecure"}
+	// refused are the sections and options that silt knows and does not support yet, and what to do instead.
+	refused = map[string]string{
+		"sink.storageOptions":       "use a local path in sink.delta.path and checkpointLocation, and remove the section",
+		"sink.delta.deadLetterPath": "remove the option; decode.mode decides what happens to a bad record: FAILFAST, PERMISSIVE or DROP",
+		"observability":             "remove the section; progress is on stderr, and as JSON on stdout with -o json",
+		"secrets":                   "remove the section; " + useReference,
+		"trigger.once":              "use availableNow: true: it reads the same records, in batches that maxOffsetsPerTrigger bounds",
+		"trigger.continuous":        "use processingTime: 50 milliseconds: continuous triggers are at least once",
+		"trigger.realTime":          "use processingTime: 50 milliseconds: real-time triggers are at least once",
+	}
+)
+
+// A section is what the file says in one of its sections.
+type section struct {
+	pos     problem.Location
+	options map[string]option.Value // by lower-case key: Spark's options are compared ignoring case
+}
+
+// A walker goes through the tree and gathers the sections' options.
+type walker struct {
+	resolver
+	file     string
+	begin    problem.Location
+	sections map[string]*section
+	faulty   map[problem.Location]bool
+	problems problem.List
+}
+
+func (w *walker) section(name string) *section {
+	s := w.sections[name]
+	if s == nil {
+		s = &section{pos: w.begin, options: map[string]option.Value{}}
+		w.sections[name] = s
+	}
+	return s
+}
+
+// values are the options of a section in the file's order.
+func (w *walker) values(name string) option.Values {
+	s := w.section(name)
+	title := name
+	if name == "" {
+		title = "the pipeline"
+	}
+	return option.NewValues(title, s.pos, slices.Collect(maps.Values(s.options))...)
+}
+
+// group walks a mapping that holds sections: the document, source, sink.
+func (w *walker) group(path string, n *node) {
+	for _, p := range n.pairs {
+		name := join(path, p.key)
+		switch instead, no := refused[name]; {
+		case no:
+			w.report(p.pos, problem.Unsupported, "%s is not supported yet", name).Fix("%s", instead)
+		case slices.Contains(sectionNames, name):
+			s := w.section(name)
+			s.pos = p.pos
+			if w.isMapping(name, p) {
+				w.options(s, name, "", p.value)
+			}
+		case slices.Contains(groups, name):
+			if w.isMapping(name, p) {
+				w.group(name, p.value)
+			}
+		case path == "" && slices.Contains(ownOptions, p.key):
+			w.option(w.section(""), "", p.key, p.pos, p.value)
+		default:
+			w.unknown(p.pos, name)
+		}
+	}
+}
+
+func (w *walker) isMapping(name string, p pair) bool {
+	if p.value.kind != mapping && !p.value.bad {
+		w.report(p.pos, problem.InvalidValue, "%s is %s; want a mapping of options", name, p.value.kind)
+	}
+	return p.value.kind == mapping
+}
+
+// unknown reports a key that the file's shape lacks, and finds what was meant: a neighbour, or the same key in its right place.
+func (w *walker) unknown(where problem.Location, name string) {
+	var neighbours []string
+	group, key := cut(name)
+	for _, known := range knownNames() {
+		g, k := cut(known)
+		if strings.EqualFold(k, key) && g != group {
+			w.report(where, problem.UnknownOption, "unknown key %q; did you mean %q?", name, known).Fix("move it into the section %s", g)
+			return
+		}
+		if g == group {
+			neighbours = append(neighbours, k)
+		}
+	}
+	p := w.report(where, problem.UnknownOption, "unknown key %q", name)
+	if n := problem.Nearest(key, neighbours); n != "" {
+		p.Message += "; did you mean \"" + n + "\"?"
+	} else {
+		slices.Sort(neighbours)
+		p.Fix("here can stand: %s", strings.Join(neighbours, ", "))
+	}
+}
+
+// knownNames are the paths of all that has a place in the file's shape.
+func knownNames() []string {
+	return slices.Sorted(slices.Values(slices.Concat(groups, sectionNames, ownOptions)))
+}
+
+// options walks a section; nested mappings are joined by dots.
+func (w *walker) options(s *section, name, prefix string, n *node) {
+	for _, p := range n.pairs {
+		key := join(prefix, p.key)
+		if p.value.kind == mapping && !p.value.bad && name != "source.kafka" {
+			w.options(s, name, key, p.value)
+			continue
+		}
+		w.option(s, name, key, p.pos, p.value)
+	}
+}
+
+// option adds one option to its section. Whatever is wrong with its value, the option is there: nobody shall call it missing too.
+func (w *walker) option(s *section, name, key string, pos problem.Location, n *node) {
+	if instead, no := refused[join(name, key)]; no {
+		w.report(pos, problem.Unsupported, "%s is not supported yet", join(name, key)).Fix("%s", instead)
+		return
+	}
+	if old, ok := s.options[strings.ToLower(key)]; ok {
+		p := w.report(pos, problem.DuplicateOption, "%q is given twice, first in line %d", key, old.Pos.Line)
+		if old.Key != key {
+			p.Why = "names of options are compared ignoring case, and nested keys are joined by dots: the other is " + old.Key
+		}
+		return
+	}
+	s.options[strings.ToLower(key)] = w.value(name, key, pos, n)
+}
+
+// value resolves the references of an option's value.
+func (w *walker) value(name, key string, pos problem.Location, n *node) option.Value {
+	v := option.Value{Key: key, Pos: pos}
+	switch {
+	case n.bad:
+		w.faulty[pos] = true
+	case n.kind == null:
+		w.refuse(v, problem.InvalidValue, "%s has no value", key).Fix(`give it one, or remove the line; "" is the empty text`)
+	case n.kind == list:
+		v.IsList = true
+		for _, item := range n.items {
+			if item.kind != scalar {
+				w.refuse(option.Value{Pos: item.pos}, problem.InvalidValue, "an item of %s is %s; want a single value", key, item.kind)
+				w.faulty[pos] = true
+				continue
+			}
+			v.List = append(v.List, w.text(name, key, item.pos, item))
+		}
+	default:
+		return w.text(name, key, pos, n)
+	}
+	return v
+}
+
+// text makes the value of a scalar, or of a mapping in source.kafka: Spark's options that are JSON (startingOffsets, assign) may be
+// written as YAML and are handed on as JSON text.
+func (w *walker) text(name, key string, pos problem.Location, n *node) option.Value {
+	v := option.Value{Key: key, Pos: pos}
+	r := w.resolver.start(name, key)
+	var text string
+	if n.kind == scalar {
+		text = r.resolve(n.text, n.pos)
+	} else {
+		b, err := json.Marshal(r.json(n))
+		if err != nil {
+			w.refuse(v, problem.InvalidValue, "%s is no JSON: %v", key, err)
+			return v
+		}
+		text = string(b)
+	}
+	for _, p := range r.problems {
+		w.faulty[pos] = true
+		w.problems = append(w.problems, p)
+	}
+	return r.finish(v, text)
+}
+
+// override applies -s path=value. A member of trigger replaces the others: they exclude each other, and the user has chosen.
+func (w *walker) override(set []string) {
+	for _, s := range set {
+		path, text, ok := strings.Cut(s, "=")
+		where := problem.File("-s " + path)
+		if !ok {
+			w.report(problem.File("-s"), problem.Usage, "-s wants path=value").Fix("for example: -s trigger.availableNow=true")
+			continue
+		}
+		name, key, ok := place(path)
+		if !ok {
+			w.report(where, problem.UnknownOption, "unknown path %q", path).
+				Fix("a path is %s, or one of %s followed by an option", strings.Join(ownOptions, ", "), strings.Join(sectionNames, "., ")+".")
+			continue
+		}
+		if instead, no := refused[key]; no && name == "" {
+			w.report(where, problem.Unsupported, "%s is not supported yet", key).Fix("%s", instead)
+			continue
+		}
+		if sensitive(name, key) && !strings.Contains(text, "${") {
+			w.report(where, problem.Usage, "a secret on the command line is seen by every process of the machine").
+				Fix("name it: -s '%s=${env:NAME}' or ${file:/path}", path)
+			continue
+		}
+		n := &node{kind: scalar, text: text, tag: "!!str", pos: where}
+		if strings.HasPrefix(text, "[") {
+			var p *problem.Problem
+			if n, p = flow(text, where); p != nil {
+				w.problems = append(w.problems, p)
+				continue
+			}
+		}
+		section := w.section(name)
+		if name == "trigger" {
+			clear(section.options)
+		}
+		section.options[strings.ToLower(key)] = w.value(name, key, where, n)
+	}
+}
+
+// place splits the path of -s into section and key: source.kafka.kafka.sasl.mechanism is kafka.sasl.mechanism of source.kafka.
+// A refused path, or one inside a refused section, is its own key.
+func place(path string) (name, key string, ok bool) {
+	for no := range refused {
+		if path == no || strings.HasPrefix(path, no+".") {
+			return "", no, true
+		}
+	}
+	for _, name := range sectionNames {
+		if key, ok := strings.CutPrefix(path, name+"."); ok && key != "" {
+			return name, key, true
+		}
+	}
+	return "", path, slices.Contains(ownOptions, path)
+}
+
+func join(prefix, key string) string {
+	if prefix == "" {
+		return key
+	}
+	return prefix + "." + key
+}
+
+// cut splits a path at its last dot.
+func cut(path string) (group, key string) {
+	i := strings.LastIndexByte(path, '.')
+	return path[:max(i, 0)], path[i+1:]
+}
