@@ -94,7 +94,10 @@ type Decoder interface {
 	// Decode appends r's rows to w. Under FAILFAST it returns a *RecordError for the first bad record; every good row before it was
 	// appended.
 	Decode(ctx context.Context, r *Records, w Writer) error
-	// Report is what the decoder met so far; Rows, Rejected and Nulled are its own counts, Served is not set.
+	// Report ends the decoder and returns what it met; Rows, Rejected and Nulled are its own counts, Served is not set. It is called by
+	// the goroutine that decoded, after the last Decode, whose error it may be called after as well. Memory of a decoder that has reported
+	// is used again; one that is dropped without a report costs only that. The first report of a batch's decoders ends the batch: a
+	// decoder made later belongs to the next.
 	Report() Report
 }
 
