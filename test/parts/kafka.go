@@ -148,7 +148,7 @@ func newKafkaState(dir string) (kafkaState, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return kafkaState{}, err
 	}
-	if err := writeTLS(dir); err != nil {
+	if err := WriteTLS(dir); err != nil {
 		return kafkaState{}, err
 	}
 	ports, err := freePorts(3)

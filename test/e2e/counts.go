@@ -1,0 +1,18 @@
+package e2e
+
+import "os"
+
+// counts are how much the long tests do. `make test` has the small numbers, `make soak` (SILT_SOAK=1) those that docs/reliability.md reports.
+type counts struct {
+	kills       int // of silt by SIGKILL
+	killRate    int // records a second that arrive meanwhile
+	oracleSeeds int // random schemas whose tables are compared value by value
+	soaking     bool
+}
+
+func theCounts() counts {
+	if os.Getenv("SILT_SOAK") == "1" {
+		return counts{kills: 100, killRate: 50_000, oracleSeeds: 200, soaking: true}
+	}
+	return counts{kills: 25, killRate: 50_000, oracleSeeds: 20}
+}

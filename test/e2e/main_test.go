@@ -1,0 +1,93 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/siltlake/silt/test/parts"
+)
+
+// scratch is a directory for what all tests share: the binaries and the broker.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "silt-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := cleanUp(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func cleanUp() error {
+	var errs []error
+	if started {
+		k, err := sharedKafka()
+		if err == nil {
+			err = k.Stop()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, os.RemoveAll(scratch))...)
+}
+
+var (
+	// started says that a test asked for the broker; it is true before the broker serves.
+	started bool
+	// sharedKafka starts one broker for all tests: a start takes seconds. Each test has topics of its own. Tests do not run in parallel, so
+	// one of them may kill it, if it starts it again.
+	sharedKafka = sync.OnceValues(func() (*parts.Kafka, error) {
+		return parts.StartKafka(filepath.Join(scratch, "kafka"), parts.KafkaOptions{Properties: map[string]string{
+			"message.max.bytes": "40000000", // for the test of large records
+		}})
+	})
+	// release is the binary as users get it; checked is built with the race detector, which ends it with status 66 after a data race.
+	release = sync.OnceValues(func() (string, error) { return build("silt", "-trimpath") })
+	checked = sync.OnceValues(func() (string, error) { return build("silt-race", "-race") })
+)
+
+func needKafka(t *testing.T) *parts.Kafka {
+	t.Helper()
+	k, err := sharedKafka()
+	parts.Need(t, err)
+	started = true
+	return k
+}
+
+func needPython(t *testing.T) string {
+	t.Helper()
+	python, err := parts.Python()
+	parts.Need(t, err)
+	return python
+}
+
+func build(name string, flags ...string) (string, error) {
+	path := filepath.Join(scratch, name)
+	args := append([]string{"build", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, "github.com/siltlake/silt/cmd/silt")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return path, nil
+}
+
+func built(t *testing.T, of func() (string, error)) string {
+	t.Helper()
+	path, err := of()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
