@@ -45,7 +45,7 @@ func (e *BrokenError) Error() string { return fmt.Sprintf("schema id %d: %s", e.
 // Limits of what a registry may answer (reliability.md 9.3).
 const (
 	maxAnswerBytes    = 8 << 20 // also of all texts of one schema
-	maxReferences     = 1000
+	maxReferences     = 256
 	maxReferenceDepth = 64
 	maxRedirects      = 5
 	maxUnknown        = 4096 // ids remembered as unknown

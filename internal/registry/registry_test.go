@@ -411,7 +411,7 @@ func TestReferencesComeBeforeTheirUsers(t *testing.T) {
 		{5, "", "JSON", ""},
 		{6, "L", "AVRO", ""},
 		{7, "", "", "schema id 7: references are nested deeper than 64"},
-		{8, "", "", "schema id 8: more than 1000 references"},
+		{8, "", "", "schema id 8: more than 256 references"},
 		{9, "", "", "schema id 9: it has more than 8388608 bytes with its references"},
 	}
 	for _, tt := range tests {
