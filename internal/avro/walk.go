@@ -160,8 +160,12 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 				n = u >> 1
 			}
 			pos += w
-			if n > end-pos {
+			switch {
+			case n <= end-pos:
+			case w == 0:
 				return p.fail(i, truncated, 0)
+			default:
+				return p.failLength(i, b, pos-w, end)
 			}
 			if !o.decimal(b[pos:pos+n], at) {
 				return p.fail(i, badDecimal, int64(o.digits))
@@ -324,6 +328,10 @@ func (p *Program) ints(i int, b []byte, pos, end, n, limit int) (total, next int
 			}
 			out[k] = v
 			pos += w
+		}
+		if pos > end {
+			p.fail(i+1, truncated, 0)
+			return 0, -1
 		}
 		at += n
 		if n, next = blockHead(b, pos, end); next < 0 {
