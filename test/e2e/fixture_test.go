@@ -283,3 +283,9 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func() boo
 		}
 	}
 }
+
+// clicks makes records of one schema id.
+func clicks(f *fixture, id int32) load.Make {
+	g := clickstream.New(1)
+	return func(_ int64, key, value []byte) (k, v []byte) { return g.Append(key, value, id, id == f.id2) }
+}
