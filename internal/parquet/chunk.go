@@ -14,13 +14,17 @@ import (
 
 // The numbers of parquet.thrift, Encoding and PageType.
 const (
-	encodingPlain = 0
-	encodingRLE   = 3
-	encodingDelta = 5
-	encodingDict  = 8 // RLE_DICTIONARY
+	encodingPlain      = 0
+	encodingPlainDict  = 2 // of old writers: what RLE_DICTIONARY is
+	encodingRLE        = 3
+	encodingDelta      = 5
+	encodingDeltaBytes = 6 // DELTA_LENGTH_BYTE_ARRAY
+	encodingPrefixes   = 7 // DELTA_BYTE_ARRAY
+	encodingDict       = 8 // RLE_DICTIONARY
 
 	pageData       = 0
 	pageDictionary = 2
+	pageDataV2     = 3
 )
 
 const (

@@ -11,14 +11,17 @@ type thrift struct {
 
 // The compact protocol's types.
 const (
+	thriftStop   = 0
 	thriftTrue   = 1
 	thriftFalse  = 2
 	thriftByte   = 3
 	thriftI16    = 4
 	thriftI32    = 5
 	thriftI64    = 6
+	thriftDouble = 7
 	thriftBinary = 8
 	thriftList   = 9
+	thriftSet    = 10
 	thriftStruct = 12
 )
 
