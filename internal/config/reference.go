@@ -184,7 +184,11 @@ func (r *resolution) finish(v option.Value, text string) option.Value {
 		return v
 	}
 	v.IsSecret, v.Secret = true, secret.New(text)
-	for _, s := range append(r.parts, text, login, password(r.key, text)) {
+	known := r.parts
+	if len(r.problems) == 0 { // otherwise the text is a reference, which the message names
+		known = append(known, text, login, password(r.key, text))
+	}
+	for _, s := range known {
 		r.scrubber.Add(secret.New(s))
 	}
 	return v
