@@ -1,0 +1,108 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
+)
+
+func newResolver(env map[string]string) *resolver {
+	return &resolver{
+		env:      func(k string) (string, bool) { v, ok := env[k]; return v, ok },
+		readFile: func(name string, _ int64) ([]byte, error) { return []byte(env[name]), nil },
+		scrubber: new(secret.Scrubber),
+	}
+}
+
+func TestReferencesAreReplacedInPlace(t *testing.T) {
+	env := map[string]string{"A": "a", "B": "${env:A}", "EMPTY": "", "/f": "line\r\n", "/two": "x\n\n", "/c:d": "colon\n"}
+	tests := []struct{ in, want string }{
+		{"x${env:A}y${env:A}z", "xayaz"},
+		{"${env:B}", "${env:A}"},          // values are not resolved again
+		{"${env:MISSING:d:e f}", "d:e f"}, // a default is all up to the brace
+		{"${env:MISSING:}", ""},
+		{"${env:EMPTY:d}", "d"}, // empty counts as not set
+		{"${env:A:d}", "a"},
+		{"${file:/f}", "line"},
+		{"${file:/two}", "x\n"},   // one line break
+		{"${file:/c:d}", "colon"}, // a path may hold a colon
+		{"$${env:A}", "${env:A}"}, {"$$${env:A}", "$${env:A}"}, {"$", "$"}, {"$$", "$$"}, {"${env:A}$", "a$"}, {"{}", "{}"},
+	}
+	for _, tt := range tests {
+		r := newResolver(env).start("", "name")
+		if got := r.resolve(tt.in, problem.Location{}); got != tt.want || len(r.problems) > 0 {
+			t.Errorf("%s: got %q %v, want %q", tt.in, got, r.problems, tt.want)
+		}
+	}
+}
+
+func TestAnyTextCanBeWrittenWithEscapes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("${}ab:env ü")), 0, 40, -1).Draw(t, "text")
+		r := newResolver(nil).start("", "name")
+		if got := r.resolve(strings.ReplaceAll(text, "${", "$${"), problem.Location{}); got != text || len(r.problems) > 0 {
+			t.Fatalf("got %q %v, want %q", got, r.problems, text)
+		}
+	})
+}
+
+func TestWhatIsASecretDependsOnTheOption(t *testing.T) {
+	env := map[string]string{"V": "from-a-reference"}
+	tests := []struct {
+		section, key, text string
+		want               bool
+	}{
+		{"source.kafka", "kafka.bootstrap.servers", "${env:V}", false}, // printed in errors
+		{"source.kafka", "SUBSCRIBE", "${env:V}", false},               // keys ignore case
+		{"source.kafka", "kafka.sasl.password", "written", true},       // a secret by nature
+		{"source.kafka", "Kafka.SASL.JAAS.Config", "written", true},
+		{"source.kafka", "kafka.ssl.keystore.key", "written", true},
+		{"source.kafka", "kafka.sasl.username", "${env:V}", true}, // not listed as plain
+		{"source.kafka", "kafka.sasl.username", "written", false},
+		{"source.kafka", "kafka.what.is.this", "${env:V}", true},
+		{"registry", "basic.auth.credentials.source", "${env:V}", false},
+		{"registry", "basic.auth.user.info", "a:b", true},
+		{"registry", "schema.registry.url", "https://${env:V}", false},
+		{"registry", "schema.registry.url", "https://user:pass@host", true},
+		{"registry", "bearer.auth.token", "written", true},
+		{"decode", "mode", "${env:V}", false},
+		{"sink.delta", "path", "${env:V}", false},
+		{"", "checkpointLocation", "${env:V}", false},
+		{"a.section.of.tomorrow", "key", "${env:V}", true},
+	}
+	for _, tt := range tests {
+		r := newResolver(env).start(tt.section, tt.key)
+		v := r.finish(option.Value{}, r.resolve(tt.text, problem.Location{}))
+		if v.IsSecret != tt.want || v.IsSecret && v.Text != "" {
+			t.Errorf("%s %s: %s: got %+v", tt.section, tt.key, tt.text, v)
+		}
+	}
+}
+
+func TestPasswordsInsideOtherValues(t *testing.T) {
+	const jaas = "kafka.sasl.jaas.config"
+	tests := []struct{ key, text, want string }{
+		{jaas, `x.PlainLoginModule required username="u" password="p w";`, "p w"},
+		{jaas, `x.PlainLoginModule required password='p;w' username='u';`, "p;w"},
+		{jaas, `x.PlainLoginModule required password=pw;`, "pw"},
+		{jaas, `x.PlainLoginModule required username=u;`, ""},
+		{"basic.auth.user.info", "key:se:cret", "se:cret"},
+		{"schema.registry.basic.auth.user.info", "key:secret", "secret"},
+		{"subscribe", "password=x", ""},
+	}
+	for _, tt := range tests {
+		if got := password(tt.key, tt.text); got != tt.want {
+			t.Errorf("%s: %s: got %q, want %q", tt.key, tt.text, got, tt.want)
+		}
+	}
+	for text, want := range map[string]string{"https://u:p@h:1/x": "p", "http://a,https://u:p2@h": "p2", "https://h/a:b@c": "", "u:p@h": "", "https://u@h": ""} {
+		if got := userinfo(text); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
