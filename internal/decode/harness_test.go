@@ -364,6 +364,9 @@ func decodeAll(d *Decoding, table column.Schema, rs ...*stream.Records) run {
 		}
 	}
 	out.report = dec.Report()
+	if out.block != nil && out.block.Rows > 0 { // what was appended before an error
+		_ = out.Flush()
+	}
 	return out
 }
 

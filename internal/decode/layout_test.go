@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/siltlake/silt/internal/column"
@@ -229,6 +230,36 @@ func TestADecoderKeepsPartitionsApart(t *testing.T) {
   topic="clicks" partition=3 offset=1`)
 	if s := showReport(got.report); s != "clicks-3: rows 4 rejected {} nulled {}, views-1: rows 1 rejected {} nulled {}, ids []" {
 		t.Error(s)
+	}
+}
+
+func TestDecodersWorkAtTheSameTime(t *testing.T) {
+	d := New(options(Permissive, Offset, Key, ParsedValue), texts{1: flat, 2: evolved, 3: enumA})
+	for range 3 {
+		var wg sync.WaitGroup
+		var total stream.Report
+		reports := make(chan stream.Report, 4)
+		for n := range 4 {
+			dec := d.NewDecoder(column.Schema{})
+			wg.Go(func() {
+				out := &memory{}
+				for i := range 50 {
+					r := recordsOf(int64(i*3), message{value: value(int32(1+(i+n)%2), 1, 1, "c", "a", 3)}, message{value: value(3, 1, 2)}, message{})
+					if err := dec.Decode(t.Context(), r, out); err != nil {
+						t.Error(err)
+					}
+				}
+				reports <- dec.Report()
+			})
+		}
+		wg.Wait()
+		close(reports)
+		for r := range reports {
+			total.Add(r)
+		}
+		if _, rows, _, _ := total.Totals(); rows != 600 || len(total.Schemas) != 3 {
+			t.Errorf("%s", showReport(total))
+		}
 	}
 }
 

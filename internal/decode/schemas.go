@@ -19,6 +19,8 @@ type Schemas interface {
 	Schema(ctx context.Context, id int32) (registry.Schema, error)
 }
 
+var _ Schemas = (*registry.Client)(nil)
+
 // A compiled is the schema of an id, ready to be bound by any worker. It is immutable.
 type compiled struct {
 	id     int32

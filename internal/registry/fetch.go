@@ -89,8 +89,8 @@ func (w *walk) visit(ctx context.Context, refs []reference, depth int) error {
 			return w.broken("subject %s version %d refers to itself", r.Subject, r.Version)
 		case depth > maxReferenceDepth:
 			return w.broken("references are nested deeper than %d", maxReferenceDepth)
-		case len(w.state) >= maxReferences:
-			return w.broken("more than %d references", maxReferences)
+		case len(w.state) >= w.c.maxReferences:
+			return w.broken("more than %d references", w.c.maxReferences)
 		}
 		w.state[r] = false
 		a, err := w.c.askTwice(ctx, w.id, "/subjects/"+url.PathEscape(r.Subject)+"/versions/"+strconv.Itoa(r.Version)+"?deleted=true")
@@ -106,8 +106,8 @@ func (w *walk) visit(ctx context.Context, refs []reference, depth int) error {
 		if err := w.visit(ctx, a.References, depth+1); err != nil {
 			return err
 		}
-		if w.bytes += len(a.Schema); w.bytes > maxAnswerBytes {
-			return w.broken("it has more than %d bytes with its references", maxAnswerBytes)
+		if w.bytes += len(a.Schema); w.bytes > w.c.maxBytes {
+			return w.broken("it has more than %d bytes with its references", w.c.maxBytes)
 		}
 		w.state[r] = true
 		w.texts = append(w.texts, a.Schema)
@@ -155,11 +155,21 @@ func (c *Client) ask(ctx context.Context, id int32, path string) (*answer, error
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		c.leave(r.endpoint)
 		wait := c.wait(attempt, r.retryAfter)
 		c.warn(r.endpoint, id, attempt, err, wait)
 		if err := c.env.Sleep(ctx, wait); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// leave makes the next request go to another endpoint, if there is one: an answer that makes no sense may be a proxy's before this one.
+func (c *Client) leave(endpoint int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.endpoint == endpoint {
+		c.endpoint = (endpoint + 1) % len(c.o.Endpoints)
 	}
 }
 

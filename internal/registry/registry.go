@@ -45,7 +45,7 @@ func (e *BrokenError) Error() string { return fmt.Sprintf("schema id %d: %s", e.
 // Limits of what a registry may answer (reliability.md 9.3).
 const (
 	maxAnswerBytes    = 8 << 20 // also of all texts of one schema
-	maxReferences     = 256
+	maxReferences     = 1000
 	maxReferenceDepth = 64
 	maxRedirects      = 5
 	maxUnknown        = 4096 // ids remembered as unknown
@@ -73,10 +73,12 @@ type Env struct {
 
 // A Client asks a registry for schemas. Its methods may be called concurrently.
 type Client struct {
-	o     Options
-	env   Env
-	http  *http.Client
-	scrub secret.Scrubber
+	o             Options
+	env           Env
+	http          *http.Client
+	scrub         secret.Scrubber
+	maxBytes      int // of an answer, and of all texts of one schema
+	maxReferences int
 
 	mu       sync.Mutex
 	known    map[int32]Schema
@@ -128,7 +130,7 @@ func New(o Options, env Env) *Client {
 			ForceAttemptHTTP2:     true,
 		}
 	}
-	c := &Client{o: o, env: env, known: map[int32]Schema{}, unknown: map[int32]time.Time{}, flights: map[int32]*flight{}}
+	c := &Client{o: o, env: env, maxBytes: maxAnswerBytes, maxReferences: maxReferences, known: map[int32]Schema{}, unknown: map[int32]time.Time{}, flights: map[int32]*flight{}}
 	c.http = &http.Client{Transport: env.Transport, CheckRedirect: sameHost}
 	for _, e := range o.Endpoints {
 		c.scrub.Add(e.Login)

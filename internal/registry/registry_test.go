@@ -98,7 +98,7 @@ func (f *fake) client(t *testing.T, urls ...string) *Client {
 
 func (f *fake) clientOf(t *testing.T, o Options) *Client {
 	c := New(o, Env{Log: slog.New(slog.NewTextHandler(&f.log, nil)), Now: f.clock.Now, Sleep: f.clock.Sleep, Rand: func() float64 { return 0.5 },
-		Timeout: 200 * time.Millisecond})
+		Timeout: time.Minute})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -190,20 +190,20 @@ func TestWhatPassesIsAskedAgain(t *testing.T) {
 		{"another service's JSON", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"ok":true}`) }, "holds no schema"},
 		{"nothing", func(w http.ResponseWriter, r *http.Request) {}, "not the JSON"},
 		{"too much", func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(w, io.LimitReader(zeros{}, maxAnswerBytes+10))
-		}, "larger than 8388608 bytes"},
+			_, _ = io.Copy(w, io.LimitReader(zeros{}, 200_010))
+		}, "larger than 200000 bytes"},
 		{"cut short", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, `{"schema":`)
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}, "unexpected EOF"},
-		{"too slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer within 200ms"},
+		{"too slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer within 50ms"},
 		{"a slow body", func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, `{"schema":`)
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
-		}, "no answer within 200ms"},
+		}, "no answer within 50ms"},
 		{"a redirect to another host", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere.invalid/", 302) },
 			"status 302: a redirect to another host"},
 		{"a redirect without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, "one too many"},
@@ -223,6 +223,10 @@ func TestWhatPassesIsAskedAgain(t *testing.T) {
 				}
 			})
 			c := f.client(t)
+			if strings.Contains(tt.name, "slow") {
+				c.env.Timeout = 50 * time.Millisecond
+			}
+			c.maxBytes = 200_000
 			c.env.Sleep = func(ctx context.Context, d time.Duration) error { bad.Store(false); return f.clock.Sleep(ctx, d) }
 			s, err := c.Schema(t.Context(), 1)
 			if err != nil || s.Text != `"int"` {
@@ -299,7 +303,6 @@ func TestManyCallersMakeOneRequest(t *testing.T) {
 		give(w, answer{Schema: `"int"`})
 	})
 	c := f.client(t)
-	c.env.Timeout = time.Minute
 	first, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() { _, err := c.Schema(first, 5); failed <- err }()
@@ -339,7 +342,6 @@ func TestAFlightEndsWithItsLastCaller(t *testing.T) {
 		close(gone)
 	})
 	c := f.client(t)
-	c.env.Timeout = time.Minute
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() { _, err := c.Schema(ctx, 5); failed <- err }()
@@ -376,10 +378,10 @@ func TestReferencesComeBeforeTheirUsers(t *testing.T) {
 		"/schemas/ids/6":                            {Schema: "root", References: []reference{ref("latest", -1)}},
 		"/subjects/latest/versions/-1?deleted=true": {Schema: "L"},
 		"/schemas/ids/7":                            {Schema: "root", References: []reference{ref("deep", 1)}},
-		"/schemas/ids/8":                            {Schema: "root", References: many(maxReferences + 1)},
+		"/schemas/ids/8":                            {Schema: "root", References: many(71)},
 		"/schemas/ids/9":                            {Schema: "root", References: []reference{ref("large", 1), ref("large", 2)}},
-		"/subjects/large/versions/1?deleted=true":   {Schema: strings.Repeat("x", maxAnswerBytes/2)},
-		"/subjects/large/versions/2?deleted=true":   {Schema: strings.Repeat("y", maxAnswerBytes/2)},
+		"/subjects/large/versions/1?deleted=true":   {Schema: strings.Repeat("x", 6000)},
+		"/subjects/large/versions/2?deleted=true":   {Schema: strings.Repeat("y", 6000)},
 	}
 	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
 		if a, ok := subjects[r.URL.RequestURI()]; ok {
@@ -398,6 +400,7 @@ func TestReferencesComeBeforeTheirUsers(t *testing.T) {
 		fail(w, 404, 40401, "Subject not found.")
 	})
 	c := f.client(t)
+	c.maxReferences, c.maxBytes = 70, 10_000
 	tests := []struct {
 		id    int32
 		texts string
@@ -411,8 +414,8 @@ func TestReferencesComeBeforeTheirUsers(t *testing.T) {
 		{5, "", "JSON", ""},
 		{6, "L", "AVRO", ""},
 		{7, "", "", "schema id 7: references are nested deeper than 64"},
-		{8, "", "", "schema id 8: more than 256 references"},
-		{9, "", "", "schema id 9: it has more than 8388608 bytes with its references"},
+		{8, "", "", "schema id 8: more than 70 references"},
+		{9, "", "", "schema id 9: it has more than 10000 bytes with its references"},
 	}
 	for _, tt := range tests {
 		s, err := c.Schema(t.Context(), tt.id)
@@ -456,6 +459,20 @@ func TestTheNextURLIsTriedWhereOneFails(t *testing.T) {
 	}
 }
 
+func TestAURLWithOddAnswersIsLeft(t *testing.T) {
+	portal := newFake(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>Sign in</html>") })
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) { give(w, answer{Schema: `"int"`}) })
+	c := f.client(t, portal.URL, f.URL)
+	for id := range int32(3) {
+		if _, err := c.Schema(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(portal.seen()) != 1 || len(f.seen()) != 3 {
+		t.Errorf("%d requests to the portal, %d to the registry", len(portal.seen()), len(f.seen()))
+	}
+}
+
 func TestProbe(t *testing.T) {
 	status := func(n int) http.HandlerFunc { return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(n) } }
 	n := 0
@@ -490,9 +507,8 @@ func TestProbe(t *testing.T) {
 				e.Login = secret.New("key:" + canary)
 			}
 			c := f.clientOf(t, Options{Endpoints: []Endpoint{e}, at: problem.Location{File: "p.yaml", Line: 4}})
-			c.env.Timeout = 20 * time.Millisecond
-			if !strings.Contains(tt.name, "slow") {
-				c.env.Timeout = time.Second
+			if strings.Contains(tt.name, "slow") {
+				c.env.Timeout = 20 * time.Millisecond
 			}
 			err := c.Probe(t.Context())
 			if tt.want == "" {
@@ -549,7 +565,6 @@ func TestATruststoreIsTrusted(t *testing.T) {
 	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	u, _ := url.Parse(server.URL)
 	c := f.clientOf(t, Options{Roots: roots, Endpoints: []Endpoint{{URL: *u, Name: server.URL}}})
-	c.env.Timeout = 5 * time.Second
 	if err := c.Probe(t.Context()); err != nil {
 		t.Error(err)
 	}

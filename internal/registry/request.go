@@ -71,12 +71,12 @@ func (c *Client) getFrom(ctx context.Context, n int, path string) reply {
 	defer resp.Body.Close()
 	r.media = resp.Header.Get("Content-Type")
 	r.retryAfter = retryAfter(resp.Header.Get("Retry-After"), c.env.Now())
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(c.maxBytes)+1))
 	switch {
 	case err != nil:
 		r.err = plain(ctx, err)
-	case len(body) > maxAnswerBytes:
-		r.err = fmt.Errorf("the answer is larger than %d bytes", maxAnswerBytes)
+	case len(body) > c.maxBytes:
+		r.err = fmt.Errorf("the answer is larger than %d bytes", c.maxBytes)
 	default:
 		r.status, r.body = resp.StatusCode, body
 	}
