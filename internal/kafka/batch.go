@@ -1,0 +1,256 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// The layout of a record batch, magic 2 (kafka.apache.org/documentation/#recordbatch). The length counts what follows it; the checksum is
+// CRC-32C of everything from the attributes on.
+const (
+	batchLength       = 8
+	batchMagic        = 16 // in message sets (magic 0 and 1) too
+	batchCRC          = 17
+	batchAttributes   = 21
+	batchLastDelta    = 23
+	batchFirstTime    = 27
+	batchMaxTime      = 35
+	batchProducerID   = 43
+	batchCount        = 57
+	batchHeaderLen    = 61
+	batchLengthPrefix = 12 // base offset and length itself
+
+	// minRecordLen is a record without key, value and headers: length, attributes, two deltas, two lengths and a count, a byte each.
+	minRecordLen = 7
+)
+
+// Attribute bits of a batch.
+const (
+	attrCodec         = 0x07
+	attrLogAppend     = 0x08
+	attrTransactional = 0x10
+	attrControl       = 0x20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A batchHeader is the head of one record batch, and where the batch lies.
+type batchHeader struct {
+	base, last          int64 // offsets of the first and of the last record that it had when it was produced
+	firstTime, maxTime  int64 // milliseconds; records' times are relative to the first
+	producerID          int64
+	attributes          int16
+	count               int
+	payload, end        int // positions: the records, compressed or not, and one past the batch
+	deltaLimit          int64
+	transactional, data bool // data: not a control batch
+}
+
+// A corruptError says that a record batch cannot be what a producer wrote.
+type corruptError struct {
+	offset int64 // the batch's base offset
+	why    string
+	// passing says that the same bytes may come right when fetched again: a checksum failed, which the broker's disk or the way from it
+	// may have caused.
+	passing bool
+}
+
+func (e *corruptError) Error() string {
+	return fmt.Sprintf("record batch at offset %d: %s", e.offset, e.why)
+}
+
+// readHeader reads the head of the batch at pos. It is false where b ends before the batch does: brokers cut the last batch of an answer
+// off when it does not fit. It does not check the checksum.
+func readHeader(b []byte, pos int) (h batchHeader, whole bool, err error) {
+	b = b[pos:]
+	if len(b) < batchMagic+1 {
+		return h, false, nil
+	}
+	h.base = int64(binary.BigEndian.Uint64(b))
+	if m := b[batchMagic]; m != 2 {
+		return h, false, &corruptError{offset: h.base, passing: m > 2,
+			why: fmt.Sprintf("magic %d; silt reads magic 2, which brokers write since 0.11", m)}
+	}
+	n := int64(int32(binary.BigEndian.Uint32(b[batchLength:]))) + batchLengthPrefix
+	if n < batchHeaderLen {
+		return h, false, &corruptError{offset: h.base, why: fmt.Sprintf("length %d is less than a header's %d", n, batchHeaderLen), passing: true}
+	}
+	if int64(len(b)) < n {
+		return h, false, nil
+	}
+	h.attributes = int16(binary.BigEndian.Uint16(b[batchAttributes:]))
+	h.deltaLimit = int64(int32(binary.BigEndian.Uint32(b[batchLastDelta:])))
+	h.last = h.base + h.deltaLimit
+	h.firstTime = int64(binary.BigEndian.Uint64(b[batchFirstTime:]))
+	h.maxTime = int64(binary.BigEndian.Uint64(b[batchMaxTime:]))
+	h.producerID = int64(binary.BigEndian.Uint64(b[batchProducerID:]))
+	h.count = int(int32(binary.BigEndian.Uint32(b[batchCount:])))
+	h.payload, h.end = pos+batchHeaderLen, pos+int(n)
+	h.transactional = h.attributes&attrTransactional != 0
+	h.data = h.attributes&attrControl == 0
+	if h.base < 0 || h.deltaLimit < 0 || h.last < h.base || h.count < 0 || int64(h.count) > h.deltaLimit+1 {
+		return h, false, &corruptError{offset: h.base, passing: true,
+			why: fmt.Sprintf("%d records in offsets %d to %d", h.count, h.base, h.last)}
+	}
+	return h, true, nil
+}
+
+// checkCRC compares the batch's checksum.
+func (h *batchHeader) checkCRC(b []byte) error {
+	at := h.payload - batchHeaderLen
+	got, want := crc32.Checksum(b[at+batchAttributes:h.end], castagnoli), binary.BigEndian.Uint32(b[at+batchCRC:])
+	if got != want {
+		return &corruptError{offset: h.base, why: fmt.Sprintf("checksum is %08x, want %08x", got, want), passing: true}
+	}
+	return nil
+}
+
+func (h *batchHeader) timestampType() int8 {
+	if h.attributes&attrLogAppend != 0 {
+		return 1
+	}
+	return 0
+}
+
+// A scan is what the answer to one fetch of one partition holds.
+type scan struct {
+	from, to int   // the bytes of the batches that hold offsets of the range
+	next     int64 // the offset after the last batch, at most the range's end; the range's start if there is none
+	first    int   // whole length of the first batch if not even that one is whole, else 0
+}
+
+// scanBatches hops over the batch headers of b, fetched at offset start, and checks every batch up to the offset end. An error says where
+// the first bad batch is; the scan then covers what is before it.
+func scanBatches(b []byte, start, end int64) (scan, error) {
+	s := scan{next: start}
+	for pos := 0; ; {
+		h, whole, err := readHeader(b, pos)
+		if err == nil && whole {
+			err = h.checkCRC(b)
+		}
+		switch {
+		case err != nil:
+			return s, err
+		case !whole:
+			if rest := len(b) - pos; s.to == 0 && rest >= batchLengthPrefix {
+				s.first = int(binary.BigEndian.Uint32(b[pos+batchLength:])) + batchLengthPrefix
+			}
+			return s, nil
+		case h.base >= end:
+			s.next = end // nothing of the range is left before this batch
+			return s, nil
+		case s.to > 0 && h.base < s.next:
+			return s, &corruptError{offset: h.base, why: fmt.Sprintf("it follows a batch that ends at offset %d", s.next-1), passing: true}
+		case h.last < start: // a broker answers with the batch that holds the offset; compaction may have moved it
+			s.from = h.end
+		default:
+			s.to, s.next = h.end, min(h.last+1, end)
+		}
+		if pos = h.end; s.next >= end {
+			return s, nil
+		}
+	}
+}
+
+// varint reads a zigzag varint; the position is -1 if it is longer than ten bytes or than b.
+func varint(b []byte, pos int) (int64, int) {
+	if uint(pos) < uint(len(b)) {
+		if u := b[pos]; u < 0x80 {
+			return int64(u>>1) ^ -int64(u&1), pos + 1
+		}
+	}
+	return longVarint(b, pos)
+}
+
+func longVarint(b []byte, pos int) (int64, int) {
+	var u uint64
+	for shift := uint(0); uint(pos) < uint(len(b)) && shift < 70; shift += 7 {
+		c := b[pos]
+		pos++
+		u |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return int64(u>>1) ^ -int64(u&1), pos
+		}
+	}
+	return 0, -1
+}
+
+// A cursor stands before a record of an open batch.
+type cursor struct {
+	h    batchHeader
+	pos  int   // in the buffer that holds the records
+	end  int   // of the records
+	left int   // records that follow
+	last int64 // offset delta of the record before; -1 at first
+}
+
+// parse appends up to most records of the range [start, end) that lie in b to dst, whose slices have room for them, and says whether the
+// batch is through: its last record was read, or one at or past end. What is not in the range is skipped.
+func (c *cursor) parse(b []byte, dst *stream.Records, start, end int64, most int) (through bool, err error) {
+	k := len(dst.Offset)
+	offsets, times := dst.Offset[:k+most], dst.Timestamp[:k+most]
+	keys, values := dst.Key[:k+most], dst.Value[:k+most]
+	logAppend := c.h.attributes&attrLogAppend != 0
+	b = b[:c.end]
+	pos, last, left := c.pos, c.last, c.left
+	for ; left > 0 && k < len(offsets); left-- {
+		n, p := varint(b, pos)
+		if p < 0 || n < minRecordLen-1 || n > int64(len(b)-p) {
+			return false, c.bad("a record's length is wrong")
+		}
+		pos = p + int(n) // the next record
+		timeDelta, p := varint(b, p+1)
+		if p < 0 {
+			return false, c.bad("a record's timestamp is wrong")
+		}
+		delta, p := varint(b, p)
+		if p < 0 || delta <= last || delta > c.h.deltaLimit {
+			return false, c.bad("a record's offset is wrong")
+		}
+		last = delta
+		keyLen, p := varint(b, p)
+		if p < 0 || p > pos || keyLen > int64(pos-p) {
+			return false, c.bad("a record's key is longer than the record")
+		}
+		key := stream.Span{Off: uint32(p), Len: -1}
+		if keyLen >= 0 {
+			key.Len = int32(keyLen)
+			p += int(keyLen)
+		}
+		valueLen, p := varint(b, p)
+		if p < 0 || p >= pos || valueLen >= int64(pos-p) { // a count of headers follows
+			return false, c.bad("a record's value is longer than the record")
+		}
+		offset := c.h.base + delta
+		if offset < start {
+			continue
+		}
+		if offset >= end {
+			c.left = 0
+			c.trim(dst, k)
+			return true, nil
+		}
+		value := stream.Span{Off: uint32(p), Len: int32(max(valueLen, -1))}
+		offsets[k], keys[k], values[k] = offset, key, value
+		times[k] = c.h.firstTime + timeDelta
+		if logAppend {
+			times[k] = c.h.maxTime
+		}
+		k++
+	}
+	c.pos, c.last, c.left = pos, last, left
+	c.trim(dst, k)
+	if left == 0 && pos != c.end {
+		return false, c.bad(fmt.Sprintf("%d bytes follow its last record", c.end-pos))
+	}
+	return left == 0, nil
+}
+
+func (c *cursor) trim(dst *stream.Records, n int) {
+	dst.Offset, dst.Timestamp, dst.Key, dst.Value = dst.Offset[:n], dst.Timestamp[:n], dst.Key[:n], dst.Value[:n]
+}
+
+func (c *cursor) bad(why string) error { return &corruptError{offset: c.h.base, why: why} }

@@ -1,0 +1,50 @@
+package kafka
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/siltlake/silt/internal/kafka/sourcetest"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testOptions are options for a fake cluster without TLS.
+func testOptions(brokers []string, topics ...string) Options {
+	return Options{Brokers: brokers, Topics: topics, ClientID: "silt-test", GroupIDPrefix: defaultGroupPrefix, FailOnDataLoss: true,
+		ReadCommitted: true, FetchMaxBytes: defaultFetchMaxBytes, PartitionMaxBytes: defaultPartitionMaxBytes}
+}
+
+// openSource connects and returns a source whose back-off is short.
+func openSource(t *testing.T, o Options, config SourceConfig, log *slog.Logger) *Source {
+	t.Helper()
+	c, err := Connect(t.Context(), o, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	s := NewSource(c, config)
+	s.backoffMin, s.backoffMax = time.Millisecond, 10*time.Millisecond
+	return s
+}
+
+func TestSourcePassesTheSuite(t *testing.T) {
+	sourcetest.Run(t, func(t *testing.T, c sourcetest.Config) stream.Source {
+		o := testOptions(c.Brokers, c.Topics...)
+		o.ReadCommitted = c.ReadCommitted
+		return openSource(t, o, SourceConfig{}, nil)
+	})
+}
+
+func TestSourceWithTinyFetchesPassesTheSuite(t *testing.T) {
+	sourcetest.Run(t, func(t *testing.T, c sourcetest.Config) stream.Source {
+		o := testOptions(c.Brokers, c.Topics...)
+		o.ReadCommitted = c.ReadCommitted
+		o.FetchMaxBytes, o.PartitionMaxBytes = 100_000, 1000
+		return openSource(t, o, SourceConfig{Budget: stream.NewBudget(0, 1)}, nil)
+	})
+}
