@@ -1,0 +1,328 @@
+package microbatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// A harvest is what the workers of a batch met.
+type harvest struct {
+	report stream.Report
+	bytes  int64 // of keys and values
+}
+
+// A reading is one attempt to read a batch's ranges into a Tx: the source's goroutine sends chunks into one channel, and any worker takes
+// any chunk.
+//
+// The first error ends it. If that is a bad record, no worker begins another chunk, but those that hold a chunk of the same partition with
+// lower offsets read on: chunks of a partition are sent, and so taken, in order, hence the bad record that is reported at the end is the
+// lowest of its partition.
+type reading struct {
+	source   stream.Source
+	decoding stream.Decoding
+	tx       stream.Tx
+	chunks   chan stream.Chunk
+	stop     context.CancelFunc // of fetching
+
+	mu      sync.Mutex
+	err     error               // the first
+	record  *stream.RecordError // if that is one: the lowest of its partition so far
+	workers []*worker
+}
+
+// read fetches and decodes the ranges with n workers. Every Writer is closed if it returns nil; otherwise the Tx is to be aborted.
+func read(ctx context.Context, source stream.Source, decoding stream.Decoding, tx stream.Tx, ranges []stream.Range, n int) (harvest, error) {
+	fetching, stop := context.WithCancel(ctx)
+	defer stop()
+	r := &reading{source: source, decoding: decoding, tx: tx, chunks: make(chan stream.Chunk, n), stop: stop}
+	for range n {
+		w := &worker{r: r, served: map[stream.TopicPartition]int64{}}
+		w.ctx, w.cancel = context.WithCancel(ctx)
+		defer w.cancel()
+		r.workers = append(r.workers, w)
+	}
+	var group sync.WaitGroup
+	for _, w := range r.workers {
+		group.Go(w.run)
+	}
+	gaps := r.fetch(fetching, ranges)
+	close(r.chunks)
+	group.Wait()
+	switch {
+	case r.record != nil:
+		return harvest{}, r.record
+	case r.err != nil:
+		return harvest{}, r.err
+	}
+	return r.harvest(ranges, gaps), nil
+}
+
+// fetch runs in the goroutine of read.
+func (r *reading) fetch(ctx context.Context, ranges []stream.Range) []stream.Gap {
+	var gaps []stream.Gap
+	err := safely("fetching", func() (err error) {
+		gaps, err = r.source.Fetch(ctx, ranges, r.chunks)
+		return err
+	})
+	if err != nil {
+		r.fail(nil, err)
+	}
+	return gaps
+}
+
+// harvest adds up what the workers counted.
+func (r *reading) harvest(ranges []stream.Range, gaps []stream.Gap) harvest {
+	var h harvest
+	for _, rg := range ranges { // a partition of which no record was served has moved all the same
+		h.report.Partition(rg.TopicPartition)
+	}
+	for _, w := range r.workers {
+		h.report.Add(w.report)
+		for tp, n := range w.served {
+			h.report.Partition(tp).Served += n
+		}
+		h.bytes += w.bytes
+	}
+	for _, g := range gaps {
+		p := h.report.Partition(g.TopicPartition)
+		p.Gaps = append(p.Gaps, g)
+	}
+	return h
+}
+
+// fail ends the reading with w's error, or with fetching's if w is nil.
+func (r *reading) fail(w *worker, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var record *stream.RecordError
+	isRecord := errors.As(err, &record)
+	if r.err != nil {
+		if isRecord && r.wants(record.TopicPartition, record.Offset) {
+			r.record = record
+		}
+		return
+	}
+	r.err, r.record = err, record
+	r.stop()
+	for _, other := range r.workers {
+		if other != w && !(other.holds && r.wants(other.held.TopicPartition, other.held.Start)) {
+			other.cancel()
+		}
+	}
+}
+
+// wants says whether a bad record at the place, or beyond it, would be reported in place of the one that is known.
+//
+// REQUIRES: r.mu, and r.err is set.
+func (r *reading) wants(tp stream.TopicPartition, offset int64) bool {
+	return r.record != nil && tp == r.record.TopicPartition && offset < r.record.Offset
+}
+
+// take says whether w reads a chunk that it got from the channel.
+func (r *reading) take(w *worker, rg stream.Range) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.held = rg
+	w.holds = r.err == nil || w.ctx.Err() == nil && r.wants(rg.TopicPartition, rg.Start)
+	return w.holds
+}
+
+// A worker decodes chunks into files of its own.
+type worker struct {
+	r      *reading
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	held  stream.Range // the chunk being read, if holds; under r.mu
+	holds bool
+
+	records stream.Records
+	decoder stream.Decoder
+	writer  stream.Writer
+	report  stream.Report
+	served  map[stream.TopicPartition]int64
+	bytes   int64
+}
+
+// run reads chunks until the channel is closed; after an error it only releases them, so that the source does not block.
+func (w *worker) run() {
+	if err := safely("opening a writer", w.open); err != nil {
+		w.r.fail(w, err)
+	}
+	for c := range w.r.chunks {
+		err := safely("decoding", func() error {
+			defer c.Release()
+			if !w.r.take(w, c.Range()) {
+				return nil
+			}
+			return w.read(c)
+		})
+		if err != nil {
+			w.r.fail(w, err)
+		}
+		w.drop()
+	}
+	if err := safely("closing a writer", w.close); err != nil {
+		w.r.fail(w, err)
+	}
+}
+
+func (w *worker) open() error {
+	w.decoder = w.r.decoding.NewDecoder(w.r.tx.Schema())
+	var err error
+	w.writer, err = w.r.tx.Writer()
+	return err
+}
+
+func (w *worker) read(c stream.Chunk) error {
+	for {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		more, err := c.Next(&w.records)
+		if err != nil {
+			return err
+		}
+		if !more {
+			w.served[c.Range().TopicPartition] += c.Served()
+			return nil
+		}
+		if err := w.decoder.Decode(w.ctx, &w.records, w.writer); err != nil {
+			return err
+		}
+		for _, s := range w.records.Key {
+			w.bytes += int64(max(s.Len, 0))
+		}
+		for _, s := range w.records.Value {
+			w.bytes += int64(max(s.Len, 0))
+		}
+	}
+}
+
+func (w *worker) drop() {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.holds = false
+}
+
+// close closes the writer if all went well: files of a batch that is given up are not worth finishing.
+func (w *worker) close() error {
+	w.r.mu.Lock()
+	failed := w.r.err != nil
+	w.r.mu.Unlock()
+	if failed || w.writer == nil {
+		return nil
+	}
+	if err := w.writer.Close(); err != nil {
+		return err
+	}
+	w.report = w.decoder.Report()
+	return nil
+}
+
+// safely turns a panic into a problem: a fault of silt's own must not take the process down with other queries in it, and never leaves a
+// part of a batch behind.
+func safely(doing string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p := problem.New(problem.Internal, "panic while %s: %v", doing, v)
+			p.Why = string(debug.Stack())
+			err = p.Fix("report this with the lines above; the batch was not committed")
+		}
+	}()
+	return f()
+}
+
+// checkCounts refuses to commit what does not add up: every record that was served is a row or rejected.
+func checkCounts(b stream.Batch, r stream.Report) error {
+	for tp, p := range r.Partitions {
+		var rejected int64
+		for _, n := range p.Rejected {
+			rejected += n
+		}
+		if p.Served != p.Rows+rejected {
+			return problem.New(problem.CountMismatch, "batch %d, partition %v: %d records were served, but %d rows and %d rejected records were counted",
+				b.ID, tp, p.Served, p.Rows, rejected).Fix("report this; nothing was committed")
+		}
+	}
+	return nil
+}
+
+// workersFor is how many workers a batch is worth: one for 16 MiB, all if nothing is known of its size.
+func workersFor(ranges []stream.Range, bytesPerOffset float64, most int) int {
+	const share = 16 << 20
+	if bytesPerOffset <= 0 {
+		return most
+	}
+	var offsets int64
+	for _, r := range ranges {
+		offsets += r.End - r.Start
+	}
+	return min(max(int(float64(offsets)*bytesPerOffset/share), 1), most)
+}
+
+// explain makes an error of a batch what people read. What is a problem already stays as it is.
+func explain(err error, b stream.Batch) error {
+	var record *stream.RecordError
+	var loss *stream.DataLossError
+	switch {
+	case errors.As(err, &record):
+		return badRecord(record)
+	case len(problem.Of(err)) > 0:
+		return err
+	case errors.As(err, &loss):
+		return dataLoss(loss)
+	case errors.Is(err, stream.ErrFenced):
+		p := problem.New(problem.Fenced, "another run of the query has committed batch %d", b.ID).Because(err)
+		return p.Fix("stop the other run; then start again")
+	case errors.Is(err, stream.ErrDiverged):
+		return problem.New(problem.Diverged, "the table holds batch %d already, and the checkpoint says that it is not committed", b.ID).Because(err).
+			Fix("look for another run of the query; then start again")
+	case errors.Is(err, stream.ErrSchemaMoved):
+		p := problem.New(problem.StoreFailed, "the table's schema changed under batch %d again and again", b.ID).Because(err)
+		p.Retryable = true
+		return p.Fix("look for another writer that changes the table's schema")
+	}
+	return fmt.Errorf("batch %d: %w", b.ID, err)
+}
+
+func dataLoss(e *stream.DataLossError) *problem.Problem {
+	p := problem.New(problem.DataLoss, "%s", e.Reason)
+	p.Err = e
+	if len(e.Gaps) > 0 {
+		p.Where = problem.Record(e.Gaps[0].Topic, e.Gaps[0].Partition, e.Gaps[0].From)
+	}
+	p.Why = "retention removed the records before they were read, or the topic was cut, deleted or made again"
+	return p.Fix("to go on without them, set failOnDataLoss: false; the gap is recorded in the table")
+}
+
+func badRecord(e *stream.RecordError) *problem.Problem {
+	where := problem.Record(e.Topic, e.Partition, e.Offset)
+	where.SchemaID, where.HasSchemaID, where.Field = e.SchemaID, e.HasSchemaID, e.Field
+	code := problem.BadRecord
+	if e.Reason == stream.UnknownID {
+		code = problem.UnknownSchemaID
+	}
+	p := problem.New(code, "bad record (%s)", e.Reason).At(where)
+	if e.Err != nil {
+		p.Message = e.Err.Error()
+	}
+	p.Err = e
+	p.Why = "decode.mode is FAILFAST: the first bad record stops the query, and nothing of its batch is in the table"
+	const modes = "decode.mode: PERMISSIVE to land such records with nulls, or DROP to leave them out"
+	switch e.Reason {
+	case stream.InvalidUTF8:
+		return p.Fix("set decode.key: binary if it is the key, decode.invalidUtf8: keep, or %s", modes)
+	case stream.RecordTooBig, stream.TooDeep:
+		return p.Fix("raise decode.limits, or set %s", modes)
+	case stream.UnknownID:
+		return p.Fix("check that schema.registry.url names the registry of the topic's producers, or set %s", modes)
+	}
+	return p.Fix("set %s", modes)
+}

@@ -1,0 +1,475 @@
+package microbatch
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/siltlake/silt/internal/checkpoint"
+	"github.com/siltlake/silt/internal/column"
+	"github.com/siltlake/silt/internal/store"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// fakeSource is topics in memory. A record's value is its offset; offsets in holes serve no record, as transaction markers do.
+type fakeSource struct {
+	mu         sync.Mutex
+	held       stream.Bounds
+	holes      map[stream.TopicPartition]map[int64]bool
+	chunkSize  int64
+	failOnLoss bool
+	published  stream.Offsets
+	open       int // chunks that were sent and not released
+
+	onBounds  func(ctx context.Context) error
+	onFetch   func(ctx context.Context) error
+	onPublish func() error
+}
+
+func newSource(b stream.Bounds) *fakeSource {
+	return &fakeSource{held: b, chunkSize: 4, failOnLoss: true, holes: map[stream.TopicPartition]map[int64]bool{}}
+}
+
+func (s *fakeSource) grow(p int32, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, _ := s.held.Next.Get("t", p)
+	first, _ := s.held.First.Get("t", p)
+	s.held.First.Set("t", p, first)
+	s.held.Next.Set("t", p, next+n)
+}
+
+func (s *fakeSource) retain(p int32, first int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held.First.Set("t", p, first)
+}
+
+func (s *fakeSource) Bounds(ctx context.Context) (stream.Bounds, error) {
+	if s.onBounds != nil {
+		if err := s.onBounds(ctx); err != nil {
+			return stream.Bounds{}, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return stream.Bounds{First: s.held.First.Clone(), Next: s.held.Next.Clone(), TopicIDs: s.held.TopicIDs}, ctx.Err()
+}
+
+func (s *fakeSource) Fetch(ctx context.Context, ranges []stream.Range, out chan<- stream.Chunk) ([]stream.Gap, error) {
+	if s.onFetch != nil {
+		if err := s.onFetch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var gaps []stream.Gap
+	ranges = slices.Clone(ranges)
+	for i := range ranges {
+		s.mu.Lock()
+		first, _ := s.held.First.Get(ranges[i].Topic, ranges[i].Partition)
+		s.mu.Unlock()
+		if r := &ranges[i]; r.Start < first {
+			g := stream.Gap{TopicPartition: r.TopicPartition, From: r.Start, To: min(first, r.End)}
+			if s.failOnLoss {
+				return nil, &stream.DataLossError{Gaps: []stream.Gap{g}, Reason: "retention"}
+			}
+			gaps, r.Start = append(gaps, g), g.To
+		}
+	}
+	for len(ranges) > 0 { // one chunk of each partition in turn
+		for i := 0; i < len(ranges); {
+			r := &ranges[i]
+			if r.Start >= r.End {
+				ranges = slices.Delete(ranges, i, i+1)
+				continue
+			}
+			c := &fakeChunk{s: s, rng: stream.Range{TopicPartition: r.TopicPartition, Start: r.Start, End: min(r.Start+s.chunkSize, r.End)}}
+			c.at = c.rng.Start
+			r.Start = c.rng.End
+			s.count(1)
+			select {
+			case out <- c:
+			case <-ctx.Done():
+				s.count(-1)
+				return nil, ctx.Err()
+			}
+			i++
+		}
+	}
+	return gaps, nil
+}
+
+func (s *fakeSource) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open += n
+}
+
+func (s *fakeSource) Publish(_ context.Context, end stream.Offsets) error {
+	if s.onPublish != nil {
+		return s.onPublish()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.published = end
+	return nil
+}
+
+func (s *fakeSource) Description() string { return "KafkaV2[Subscribe[t]]" }
+
+type fakeChunk struct {
+	s      *fakeSource
+	rng    stream.Range
+	at     int64
+	served int64
+}
+
+func (c *fakeChunk) Range() stream.Range { return c.rng }
+func (c *fakeChunk) Served() int64       { return c.served }
+func (c *fakeChunk) Release()            { c.s.count(-1) }
+
+func (c *fakeChunk) Next(dst *stream.Records) (bool, error) {
+	const most = 3
+	*dst = stream.Records{TopicPartition: c.rng.TopicPartition, Offset: dst.Offset[:0], Timestamp: dst.Timestamp[:0], Key: dst.Key[:0], Value: dst.Value[:0]}
+	for ; c.at < c.rng.End && len(dst.Offset) < most; c.at++ {
+		if c.s.holes[c.rng.TopicPartition][c.at] {
+			continue
+		}
+		dst.Value = append(dst.Value, stream.Span{Off: uint32(len(dst.Buf)), Len: 8})
+		dst.Key = append(dst.Key, stream.Span{Len: -1})
+		dst.Buf = binary.BigEndian.AppendUint64(dst.Buf, uint64(c.at))
+		dst.Offset, dst.Timestamp = append(dst.Offset, c.at), append(dst.Timestamp, c.at)
+		c.served++
+	}
+	return len(dst.Offset) > 0, nil
+}
+
+// fakeDecoding appends offsets to a fakeWriter. before is called with each block of records.
+type fakeDecoding struct {
+	before func(ctx context.Context, r *stream.Records) error
+	bad    func(tp stream.TopicPartition, offset int64) stream.Reason
+	drop   bool // DROP, else FAILFAST
+}
+
+func (d *fakeDecoding) NewDecoder(table column.Schema) stream.Decoder {
+	return &fakeDecoder{d: d, fields: len(table.Fields)}
+}
+
+type fakeDecoder struct {
+	d      *fakeDecoding
+	fields int
+	report stream.Report
+}
+
+func (d *fakeDecoder) Report() stream.Report { return d.report }
+
+func (d *fakeDecoder) Decode(ctx context.Context, r *stream.Records, w stream.Writer) error {
+	if d.d.before != nil {
+		if err := d.d.before(ctx, r); err != nil {
+			return err
+		}
+	}
+	p := d.report.Partition(r.TopicPartition)
+	for i, offset := range r.Offset {
+		if got := binary.BigEndian.Uint64(r.Buf[r.Value[i].Off:]); got != uint64(offset) {
+			return fmt.Errorf("offset %d has the value %d", offset, got)
+		}
+		if d.d.bad != nil {
+			if why := d.d.bad(r.TopicPartition, offset); why != "" && d.d.drop {
+				p.Reject(why, 1)
+				continue
+			} else if why != "" {
+				return &stream.RecordError{Reject: stream.Reject{TopicPartition: r.TopicPartition, Offset: offset, SchemaID: 7, HasSchemaID: true, Field: "parsedValue.ip", Reason: why,
+					Err: errors.New("the payload ends after 3 bytes")}}
+			}
+		}
+		w.(*fakeWriter).rows[r.TopicPartition] = append(w.(*fakeWriter).rows[r.TopicPartition], offset)
+		p.Rows++
+	}
+	return nil
+}
+
+type rowsOf map[stream.TopicPartition][]int64
+
+// A fakeVersion is one commit of the fake table.
+type fakeVersion struct {
+	batch  stream.Batch
+	report stream.Report
+	rows   rowsOf
+}
+
+// fakeTable is what outlives a process: the versions.
+type fakeTable struct {
+	mu       sync.Mutex
+	versions []fakeVersion
+	fields   int // of its schema
+}
+
+// fakeSink is one process's view of a fakeTable.
+type fakeSink struct {
+	*fakeTable
+	begun, aborted, closed int
+	workers                []int // writers of each Tx
+	onBegin                func() error
+	onCommitted            func() error
+	// onCommit may refuse a commit before it is done, or lose its answer after.
+	onCommit func(ctx context.Context, b stream.Batch) (before, after error)
+	inTable  func(*stream.InTable) // changes what Committed says
+}
+
+func (s *fakeSink) Committed(_ context.Context, id string) (stream.InTable, error) {
+	if s.onCommitted != nil {
+		if err := s.onCommitted(); err != nil {
+			return stream.InTable{}, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := stream.InTable{Exists: len(s.versions) > 0, BySilt: true, Version: int64(len(s.versions)) - 1, Batch: -1, End: stream.Offsets{}, DataVersion: int64(len(s.versions)) - 1}
+	for _, v := range s.versions {
+		if v.batch.QueryID != id {
+			continue
+		}
+		t.Batch = v.batch.ID
+		b := stream.NewBatchInfo(v.batch, v.report).Batch(id)
+		t.Last = &b
+		for tp, end := range v.batch.End.All() {
+			t.End.Set(tp.Topic, tp.Partition, end)
+		}
+	}
+	if s.inTable != nil {
+		s.inTable(&t)
+	}
+	return t, nil
+}
+
+func (s *fakeSink) Begin(ctx context.Context, b stream.Batch) (stream.Tx, error) {
+	if s.onBegin != nil {
+		if err := s.onBegin(); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.versions {
+		if v.batch.QueryID == b.QueryID && v.batch.ID >= b.ID {
+			return nil, fmt.Errorf("batch %d: %w", b.ID, stream.ErrDiverged)
+		}
+	}
+	s.begun++
+	return &fakeTx{s: s, b: b, fields: s.fields}, ctx.Err()
+}
+
+type fakeTx struct {
+	s       *fakeSink
+	b       stream.Batch
+	fields  int
+	mu      sync.Mutex
+	writers []*fakeWriter
+	open    int
+}
+
+func (t *fakeTx) Schema() column.Schema { return column.Schema{Fields: make([]column.Field, t.fields)} }
+
+func (t *fakeTx) Writer() (stream.Writer, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := &fakeWriter{t: t, rows: rowsOf{}}
+	t.writers, t.open = append(t.writers, w), t.open+1
+	return w, nil
+}
+
+func (t *fakeTx) Commit(ctx context.Context, r stream.Report) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	var after error
+	if t.s.onCommit != nil {
+		var before error
+		if before, after = t.s.onCommit(ctx, t.b); before != nil {
+			return 0, before
+		}
+	}
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if t.open != 0 {
+		return 0, fmt.Errorf("%d writers are open", t.open)
+	}
+	if t.fields != t.s.fields {
+		return 0, stream.ErrSchemaMoved
+	}
+	for _, v := range t.s.versions {
+		if v.batch.QueryID == t.b.QueryID && v.batch.ID >= t.b.ID {
+			return 0, stream.ErrFenced
+		}
+	}
+	v := fakeVersion{batch: t.b, report: r, rows: rowsOf{}}
+	for _, w := range t.writers {
+		for tp, offsets := range w.rows {
+			v.rows[tp] = append(v.rows[tp], offsets...)
+		}
+	}
+	for tp, p := range r.Partitions {
+		if int(p.Rows) != len(v.rows[tp]) {
+			return 0, fmt.Errorf("%v: %d rows reported, %d written: %w", tp, p.Rows, len(v.rows[tp]), stream.ErrNotCommitted)
+		}
+	}
+	t.s.workers = append(t.s.workers, len(t.writers))
+	t.s.versions = append(t.s.versions, v)
+	return int64(len(t.s.versions)) - 1, after
+}
+
+func (t *fakeTx) Abort(context.Context) error { t.s.aborted++; return nil }
+
+type fakeWriter struct {
+	t    *fakeTx
+	rows rowsOf
+}
+
+func (w *fakeWriter) Block(column.Schema) (*column.Block, error) { return nil, errors.ErrUnsupported }
+func (w *fakeWriter) Flush() error                               { return nil }
+func (w *fakeWriter) Reject([]stream.Reject) error               { return nil }
+func (w *fakeWriter) Close() error {
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	w.t.open--
+	return nil
+}
+
+// rows are all offsets in the table, in order.
+func (t *fakeTable) all() rowsOf {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sum := rowsOf{}
+	for _, v := range t.versions {
+		for tp, offsets := range v.rows {
+			sum[tp] = append(sum[tp], offsets...)
+		}
+	}
+	for _, offsets := range sum {
+		slices.Sort(offsets)
+	}
+	return sum
+}
+
+// check fails unless the table has every record of the source from start on exactly once, but for those in lost gaps, and its batches
+// follow each other.
+func (t *fakeTable) check(s *fakeSource, start stream.Offsets) error {
+	rows := t.all()
+	lost := map[stream.TopicPartition]map[int64]bool{}
+	end := start.Clone()
+	for i, v := range t.versions {
+		if v.batch.ID != int64(i) {
+			return fmt.Errorf("version %d holds batch %d", i, v.batch.ID)
+		}
+		for tp, to := range v.batch.End.All() {
+			from, _ := v.batch.Start.Get(tp.Topic, tp.Partition)
+			if was, ok := end.Get(tp.Topic, tp.Partition); ok && was != from {
+				return fmt.Errorf("batch %d, %v: begins at %d, and the one before ended at %d", i, tp, from, was)
+			}
+			end.Set(tp.Topic, tp.Partition, to)
+			p := v.report.Partitions[tp]
+			if p == nil {
+				continue
+			}
+			for _, g := range p.Gaps {
+				if lost[tp] == nil {
+					lost[tp] = map[int64]bool{}
+				}
+				for o := g.From; o < g.To; o++ {
+					lost[tp][o] = true
+				}
+			}
+		}
+	}
+	for tp, next := range s.held.Next.All() {
+		from, ok := start.Get(tp.Topic, tp.Partition)
+		if !ok {
+			from = 0
+		}
+		var want []int64
+		for o := from; o < next; o++ {
+			if !s.holes[tp][o] && !lost[tp][o] {
+				want = append(want, o)
+			}
+		}
+		if !slices.Equal(rows[tp], want) {
+			return fmt.Errorf("%v holds %v, want %v", tp, rows[tp], want)
+		}
+	}
+	return nil
+}
+
+// A world is what outlives a process, and the options of the query.
+type world struct {
+	t      *testing.T
+	source *fakeSource
+	table  *fakeTable
+	disk   store.Store
+	o      Options
+
+	ids      int
+	progress []Progress
+	extra    []Extra
+	trace    []string
+}
+
+func newWorld(t *testing.T, b stream.Bounds) *world {
+	return &world{t: t, source: newSource(b), table: &fakeTable{}, disk: store.NewMemory(nil),
+		o: Options{Name: "q", Starting: stream.Starting{All: stream.Earliest}, FailOnDataLoss: true, Trigger: Trigger{Kind: AvailableNow}, Workers: 3,
+			Table: "dir/table", Checkpoint: "dir/checkpoint", SinkDescription: "DeltaSink[dir/table]"}}
+}
+
+// process returns a runner of a new process, with its sink and what ends it.
+func (w *world) process(disk store.Store) (*Runner, *fakeSink, func()) {
+	sink := &fakeSink{fakeTable: w.table}
+	log := checkpoint.New(disk, checkpoint.Options{CRC: true})
+	r := &Runner{Source: w.source, Decoding: &fakeDecoding{}, Sink: sink, Log: log, Options: w.o, Now: time.Now,
+		NewID: func() string { w.ids++; return fmt.Sprintf("%08d-0000-4000-8000-000000000000", w.ids) },
+		Progress: func(p Progress, x Extra) {
+			w.progress, w.extra = append(w.progress, p), append(w.extra, x)
+		},
+		Trace: func(line string) { w.trace = append(w.trace, line) },
+	}
+	return r, sink, func() { _ = log.Close() }
+}
+
+// run runs a process to its end.
+func (w *world) run(change func(*Runner, *fakeSink)) error {
+	r, sink, end := w.process(w.disk)
+	defer end()
+	if change != nil {
+		change(r, sink)
+	}
+	return r.Run(w.t.Context())
+}
+
+// ok runs a process that must end well.
+func (w *world) ok(change func(*Runner, *fakeSink)) {
+	w.t.Helper()
+	if err := w.run(change); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.source.open != 0 {
+		w.t.Errorf("%d chunks were not released", w.source.open)
+	}
+}
+
+// exactlyOnce checks the table against the topic.
+func (w *world) exactlyOnce(start stream.Offsets) {
+	w.t.Helper()
+	if err := w.table.check(w.source, start); err != nil {
+		w.t.Error(err)
+	}
+}
+
+type schema = column.Schema
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -1,0 +1,305 @@
+package microbatch
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// A Position is how far a query has read.
+type Position struct {
+	// Offsets are the end of its newest batch, or where it starts.
+	Offsets stream.Offsets
+	// TopicIDs are the ids of the topics that Offsets are offsets of, as far as they are known.
+	TopicIDs map[string]string
+	// Landed are the ends that the table's log names. A partition that is not in Offsets but in Landed was read before: its topic was taken
+	// out of the subscription and put back.
+	Landed stream.Offsets
+}
+
+// Rules are the options that a plan follows.
+type Rules struct {
+	// MaxOffsetsPerTrigger bounds the offsets of a batch; 0: no bound.
+	MaxOffsetsPerTrigger int64
+	// FailOnDataLoss makes a loss a *stream.DataLossError; otherwise it is named in Planned.Losses, and the Source reports the gap.
+	FailOnDataLoss bool
+	// Target is where AvailableNow ends; nil: nowhere. Partitions that are not in it are not read.
+	Target stream.Offsets
+}
+
+// Planned is what a batch reads. Start and End have the same partitions.
+type Planned struct {
+	Start, End stream.Offsets
+	TopicIDs   map[string]string
+	// Losses say, in words, what is lost (FailOnDataLoss is false).
+	Losses []string
+}
+
+// Empty says that no offset moves: there is no batch to plan.
+func (p Planned) Empty() bool { return p.Start.Equal(p.End) }
+
+// Initial is where a query without checkpoint begins (startingOffsets). Offsets given one by one must name every partition and no other,
+// as in Spark.
+func Initial(s stream.Starting, b stream.Bounds) (stream.Offsets, error) {
+	start := stream.Offsets{}
+	at := func(tp stream.TopicPartition, offset int64) {
+		switch offset {
+		case stream.Earliest:
+			offset, _ = b.First.Get(tp.Topic, tp.Partition)
+		case stream.Latest:
+			offset, _ = b.Next.Get(tp.Topic, tp.Partition)
+		}
+		start.Set(tp.Topic, tp.Partition, offset)
+	}
+	var missing, unknown []string
+	for tp := range b.Next.All() {
+		offset := s.All
+		if s.Each != nil {
+			var ok bool
+			if offset, ok = s.Each.Get(tp.Topic, tp.Partition); !ok {
+				missing = append(missing, tp.String())
+				continue
+			}
+		}
+		at(tp, offset)
+	}
+	for tp := range s.Each.All() {
+		if _, ok := b.Next.Get(tp.Topic, tp.Partition); !ok {
+			unknown = append(unknown, tp.String())
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		return nil, problem.New(problem.InvalidValue, "startingOffsets names %d partitions, not %s", count(s.Each), some(missing)).
+			Fix("name every partition that is read; -1 is latest, -2 is earliest")
+	case len(unknown) > 0:
+		return nil, problem.New(problem.InvalidValue, "startingOffsets names %s, of which the query reads nothing", some(unknown)).
+			Fix("name the partitions that are read, and no others")
+	}
+	return start, nil
+}
+
+func count(o stream.Offsets) int {
+	n := 0
+	for _, partitions := range o {
+		n += len(partitions)
+	}
+	return n
+}
+
+// Plan decides what the next batch reads, given what the topics hold. Partitions that the query has not met before begin at the first
+// offset. The error is a *stream.DataLossError.
+func Plan(at Position, b stream.Bounds, r Rules) (Planned, error) {
+	p := planner{at: at, bounds: b, start: stream.Offsets{}, end: stream.Offsets{}}
+	p.checkTopics()
+	if err := p.checkTarget(r.Target); err != nil {
+		return Planned{}, err
+	}
+	for tp, next := range b.Next.All() {
+		target, ok := r.Target.Get(tp.Topic, tp.Partition)
+		if r.Target != nil && !ok {
+			continue
+		}
+		start := p.startOf(tp)
+		end := max(next, start) // a log that was cut is waited for
+		if r.Target != nil {
+			end = max(min(end, target), start)
+		}
+		p.start.Set(tp.Topic, tp.Partition, start)
+		p.end.Set(tp.Topic, tp.Partition, end)
+	}
+	if r.MaxOffsetsPerTrigger > 0 {
+		p.prorate(r.MaxOffsetsPerTrigger)
+	}
+	return p.planned(r.FailOnDataLoss)
+}
+
+// Resume decides what is read for a batch of the checkpoint that has not been committed: its end stays what it is, and its start where the
+// log does not say it (a partition that was new in it) is found as Plan found it.
+func Resume(end stream.Offsets, at Position, b stream.Bounds, failOnDataLoss bool) (Planned, error) {
+	p := planner{at: at, bounds: b, start: stream.Offsets{}, end: stream.Offsets{}}
+	for topic := range end {
+		if b.Next[topic] != nil {
+			p.checkID(topic)
+		}
+	}
+	for tp, to := range end.All() {
+		start := p.startOf(tp)
+		if next, ok := b.Next.Get(tp.Topic, tp.Partition); ok && next < to && start < to {
+			p.lose(stream.Gap{TopicPartition: tp, From: max(start, next), To: to}, "partition %v ends at offset %d, and the batch was planned up to %d", tp, next, to)
+		}
+		p.start.Set(tp.Topic, tp.Partition, min(start, to))
+		p.end.Set(tp.Topic, tp.Partition, to)
+	}
+	return p.planned(failOnDataLoss)
+}
+
+type planner struct {
+	at         Position
+	bounds     stream.Bounds
+	start, end stream.Offsets
+	anew       map[string]bool // topics that were deleted and made again
+	gaps       []stream.Gap
+	losses     []string
+}
+
+func (p *planner) lose(g stream.Gap, format string, args ...any) {
+	if g.From < g.To {
+		p.gaps = append(p.gaps, g)
+	}
+	p.losses = append(p.losses, fmt.Sprintf(format, args...))
+}
+
+// checkTopics finds topics and partitions that are gone and topics that are others now (spark.md 1.3).
+func (p *planner) checkTopics() {
+	for _, topic := range slices.Sorted(maps.Keys(p.at.Offsets)) {
+		if p.bounds.Next[topic] == nil {
+			p.lose(stream.Gap{}, "topic %s is not read any more; the query was at %s", topic, stream.Offsets{topic: p.at.Offsets[topic]}.JSON(stream.Scala213))
+			continue
+		}
+		if p.checkID(topic) {
+			continue
+		}
+		for _, n := range slices.Sorted(maps.Keys(p.at.Offsets[topic])) {
+			if _, ok := p.bounds.Next.Get(topic, n); !ok {
+				tp := stream.TopicPartition{Topic: topic, Partition: n}
+				p.lose(stream.Gap{}, "partition %v is gone; the query was at offset %d", tp, p.at.Offsets[topic][n])
+			}
+		}
+	}
+}
+
+// checkID notices a topic that was deleted and made again: only its id tells, since its offsets may have passed the old ones.
+func (p *planner) checkID(topic string) bool {
+	was, is := p.at.TopicIDs[topic], p.bounds.TopicIDs[topic]
+	if was == "" || is == "" || was == is {
+		return false
+	}
+	if p.anew == nil {
+		p.anew = map[string]bool{}
+	}
+	p.anew[topic] = true
+	p.lose(stream.Gap{}, "topic %s was deleted and made again: its id was %s and is %s", topic, was, is)
+	return true
+}
+
+// checkTarget stops AvailableNow when what it was to read is not there any more, whatever failOnDataLoss says (spark.md 1.4): it could
+// only wait for ever, or end without having read it.
+func (p *planner) checkTarget(target stream.Offsets) error {
+	for tp, want := range target.All() {
+		next, ok := p.bounds.Next.Get(tp.Topic, tp.Partition)
+		switch {
+		case !ok:
+			return &stream.DataLossError{Reason: fmt.Sprintf("partition %v is gone before it was read up to offset %d", tp, want)}
+		case next < want && !p.reached(tp, want):
+			return &stream.DataLossError{Gaps: []stream.Gap{{TopicPartition: tp, From: next, To: want}},
+				Reason: fmt.Sprintf("partition %v ends at offset %d before it was read up to %d", tp, next, want)}
+		}
+	}
+	return nil
+}
+
+func (p *planner) reached(tp stream.TopicPartition, offset int64) bool {
+	at, ok := p.at.Offsets.Get(tp.Topic, tp.Partition)
+	return ok && at >= offset && !p.anew[tp.Topic]
+}
+
+// startOf is where a partition is read from.
+func (p *planner) startOf(tp stream.TopicPartition) int64 {
+	first, there := p.bounds.First.Get(tp.Topic, tp.Partition)
+	if p.anew[tp.Topic] {
+		return first
+	}
+	start, ok := p.at.Offsets.Get(tp.Topic, tp.Partition)
+	if !ok {
+		start, ok = p.at.Landed.Get(tp.Topic, tp.Partition)
+	}
+	next, _ := p.bounds.Next.Get(tp.Topic, tp.Partition)
+	switch {
+	case !there: // of a topic that is not read any more; an open batch is finished all the same
+		return start
+	case ok && start < first:
+		p.lose(stream.Gap{TopicPartition: tp, From: start, To: first}, "partition %v begins at offset %d, and the query was at %d", tp, first, start)
+	case ok && next < start:
+		// The offsets from next on are in the table. What Kafka numbers with them now is not read: each offset is landed once.
+		p.lose(stream.Gap{}, "partition %v ends at offset %d, and the query was at %d", tp, next, start)
+	case !ok && p.at.Offsets[tp.Topic] != nil && first > 0:
+		// A partition that a known topic got: its first records are gone before they were read.
+		p.lose(stream.Gap{TopicPartition: tp, To: first}, "partition %v is new and begins at offset %d, not 0", tp, first)
+		return 0
+	case !ok:
+		return first
+	}
+	return start
+}
+
+// prorate shares most offsets among the partitions by what each has to read, as Spark's rateLimit does, in its arithmetic: at least one
+// for each that has any, so that the sum may be a little more. Offsets that are lost do not count, and are passed at once.
+func (p *planner) prorate(most int64) {
+	size := func(tp stream.TopicPartition, end int64) (begin, n int64) {
+		begin, _ = p.start.Get(tp.Topic, tp.Partition)
+		if first, _ := p.bounds.First.Get(tp.Topic, tp.Partition); first > begin && first <= end {
+			begin = first
+		}
+		return begin, max(end-begin, 0)
+	}
+	var total float64
+	for tp, end := range p.end.All() {
+		_, n := size(tp, end)
+		total += float64(n)
+	}
+	if total < 1 {
+		return
+	}
+	for tp, end := range p.end.All() {
+		begin, n := size(tp, end)
+		if n == 0 {
+			continue
+		}
+		share := float64(most) * (float64(n) / total)
+		if share < 1 {
+			share = math.Ceil(share)
+		}
+		if share < float64(n) { // also keeps the sum below the greatest offset
+			p.end.Set(tp.Topic, tp.Partition, begin+int64(share))
+		}
+	}
+}
+
+// planned ends the plan: with what it found, or with the loss.
+func (p *planner) planned(failOnDataLoss bool) (Planned, error) {
+	if failOnDataLoss && len(p.losses) > 0 {
+		return Planned{}, &stream.DataLossError{Gaps: p.gaps, Reason: some(p.losses)}
+	}
+	ids := map[string]string{}
+	for topic := range p.end {
+		if id := p.bounds.TopicIDs[topic]; id != "" {
+			ids[topic] = id
+		}
+	}
+	return Planned{Start: p.start, End: p.end, TopicIDs: ids, Losses: p.losses}, nil
+}
+
+// some joins the first of many.
+func some(s []string) string {
+	const most = 5
+	if len(s) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(s[:most], ", "), len(s)-most)
+	}
+	return strings.Join(s, ", ")
+}
+
+// lag is how many offsets are left to read.
+func lag(end, latest stream.Offsets) int64 {
+	var sum int64
+	for tp, next := range latest.All() {
+		at, _ := end.Get(tp.Topic, tp.Partition)
+		sum += max(next-at, 0)
+	}
+	return sum
+}

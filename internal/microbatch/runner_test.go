@@ -1,0 +1,778 @@
+package microbatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+func TestAvailableNowReadsWhatIsThereAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 50}, [2]int64{0, 50}))
+		w.o.MaxOffsetsPerTrigger = 40
+		w.source.holes[tp(0)] = map[int64]bool{3: true, 49: true}
+		w.ok(func(r *Runner, _ *fakeSink) {
+			r.Progress = func(p Progress, x Extra) { // the topic grows meanwhile
+				w.progress, w.extra = append(w.progress, p), append(w.extra, x)
+				w.source.grow(0, 5)
+			}
+		})
+		if len(w.table.versions) != 3 {
+			t.Errorf("%d batches", len(w.table.versions))
+		}
+		if rows := w.table.all(); len(rows[tp(0)]) != 48 || len(rows[tp(1)]) != 50 {
+			t.Errorf("got %v", rows)
+		}
+		if !w.source.published.Equal(ofT(50, 50)) {
+			t.Errorf("published %v", w.source.published)
+		}
+		last, x := w.progress[2], w.extra[2]
+		if last.BatchID != 2 || !last.Start.Equal(ofT(40, 40)) || !last.End.Equal(ofT(50, 50)) || last.NumInputRows != 19 || x.Version != 2 || x.Rows != 19 || x.Lag != 10 {
+			t.Errorf("got %+v %+v", last, x)
+		}
+		if w.progress[0].Start != nil || w.progress[0].InputRowsPerSecond != 0 {
+			t.Errorf("the first batch: %+v", w.progress[0])
+		}
+		w.ok(nil) // the next start takes the rest
+		w.exactlyOnce(ofT(0, 0))
+	})
+}
+
+func TestTheOrderOfEffects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 5}))
+		w.ok(nil)
+		want := []string{"begin plan 0", "end plan 0", "begin fetch 0", "end fetch 0", "begin commit 0", "end commit 0", "begin commits 0", "end commits 0"}
+		if d := cmp.Diff(want, w.trace); d != "" {
+			t.Error(d)
+		}
+		var keys []string
+		for k := range w.progress[0].DurationMs {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		if d := cmp.Diff([]string{"addBatch", "commitOffsets", "getBatch", "latestOffset", "queryPlanning", "triggerExecution", "walCommit"}, keys); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func TestWithoutATriggerThereIsAtMostOneBatchASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 0}))
+		w.o.Trigger = Trigger{}
+		ctx, cancel := context.WithCancel(t.Context())
+		r, _, end := w.process(w.disk)
+		defer end()
+		began := time.Now()
+		go func() {
+			time.Sleep(2355 * time.Millisecond) // nothing before: the first look that finds something starts a batch
+			for range 300 {
+				w.source.grow(0, 1)
+				time.Sleep(10 * time.Millisecond)
+			}
+			time.Sleep(30 * time.Second)
+			cancel()
+		}()
+		if err := r.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		var batches, idles []time.Duration
+		for i, p := range w.progress {
+			if w.extra[i].Idle {
+				idles = append(idles, p.Timestamp.Sub(began))
+				if p.NumInputRows != 0 || !p.End.Equal(p.Latest) {
+					t.Errorf("idle: %+v", p)
+				}
+			} else {
+				batches = append(batches, p.Timestamp.Sub(began))
+			}
+		}
+		// 2355 ms: the look at 2400 finds five records; then one batch a second until the 300 are read.
+		if d := cmp.Diff([]time.Duration{2400 * time.Millisecond, 3400 * time.Millisecond, 4400 * time.Millisecond, 5400 * time.Millisecond}, batches); d != "" {
+			t.Error(d)
+		}
+		// At once, and then ten seconds after the last report at the earliest.
+		if d := cmp.Diff([]time.Duration{0, 15400 * time.Millisecond, 25400 * time.Millisecond}, idles); d != "" {
+			t.Errorf("idle: %s", d)
+		}
+		if w.progress[1].BatchID != 0 || w.progress[2].InputRowsPerSecond != 100 {
+			t.Errorf("got %+v", w.progress[2])
+		}
+		w.exactlyOnce(ofT(0))
+	})
+}
+
+func TestProcessingTimeTicksSinceTheEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 1}))
+		w.o.Trigger = Trigger{ProcessingTime, 4 * time.Second}
+		time.Sleep(time.Until(time.UnixMilli(time.Now().UnixMilli()/4000*4000 + 5000))) // a second after a tick
+		began := time.Now().Truncate(time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		r, _, end := w.process(w.disk)
+		defer end()
+		takes := 0
+		r.Decoding = &fakeDecoding{before: func(context.Context, *stream.Records) error {
+			if takes++; takes == 2 {
+				time.Sleep(9 * time.Second) // longer than two ticks
+			}
+			w.source.grow(0, 1)
+			return nil
+		}}
+		r.Progress = func(p Progress, _ Extra) {
+			if w.progress = append(w.progress, p); len(w.progress) == 4 {
+				cancel()
+			}
+		}
+		if err := r.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		var at []time.Duration
+		for _, p := range w.progress {
+			at = append(at, p.Timestamp.Sub(began))
+		}
+		// At once, at the tick, nine seconds later at once, at the next tick.
+		if d := cmp.Diff([]time.Duration{0, 3 * time.Second, 12 * time.Second, 15 * time.Second}, at); d != "" {
+			t.Error(d)
+		}
+		if w.progress[2].InputRowsPerSecond != 1.0/9 || w.progress[1].ProcessedRowsPerSecond != 1.0/9 || w.progress[1].BatchDuration != 9*time.Second {
+			t.Errorf("got %+v", w.progress[1:3])
+		}
+	})
+}
+
+// stopped runs a query whose batch is told to stop while it decodes, and needs so long.
+func stopped(t *testing.T, needs time.Duration) (*world, *fakeSink, time.Duration) {
+	w := newWorld(t, bounds([2]int64{0, 5}))
+	r, sink, end := w.process(w.disk)
+	defer end()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r.Decoding = &fakeDecoding{before: func(ctx context.Context, _ *stream.Records) error {
+		cancel()
+		return sleep(ctx, needs)
+	}}
+	began := time.Now()
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return w, sink, time.Since(began)
+}
+
+func TestAStoppedBatchMayCommitInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, sink, took := stopped(t, 2*time.Second)
+		if len(w.table.versions) != 1 || sink.aborted != 0 || took > 5*time.Second {
+			t.Errorf("%d versions, %d aborted, took %v", len(w.table.versions), sink.aborted, took)
+		}
+		w.exactlyOnce(ofT(0))
+		w.o.Trigger = Trigger{Kind: AvailableNow}
+		w.progress = nil
+		w.ok(nil)
+		if len(w.progress) != 0 {
+			t.Errorf("commits/0 was not written: %+v", w.progress)
+		}
+	})
+}
+
+func TestAStoppedBatchIsAbandonedAfterItsTimeAndRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, sink, took := stopped(t, time.Minute)
+		if len(w.table.versions) != 0 || sink.aborted != 1 || took != 10*time.Second {
+			t.Errorf("%d versions, %d aborted, took %v", len(w.table.versions), sink.aborted, took)
+		}
+		w.source.grow(0, 5)
+		w.ok(nil)
+		if x := w.extra[0]; !x.Again || !w.progress[0].End.Equal(ofT(5)) {
+			t.Errorf("batch 0 must be run again with its offsets: %+v %+v", w.progress[0], x)
+		}
+		for _, k := range []string{latestOffset, walCommit} {
+			if _, ok := w.progress[0].DurationMs[k]; ok {
+				t.Errorf("a batch that is run again has no %s", k)
+			}
+		}
+		w.exactlyOnce(ofT(0))
+	})
+}
+
+func TestStoppingWhileWaitingIsPrompt(t *testing.T) {
+	for name, change := range map[string]func(*world, *Runner){
+		"for the trigger": func(w *world, r *Runner) { r.Options.Trigger = Trigger{ProcessingTime, time.Hour} },
+		"for the brokers": func(w *world, r *Runner) {
+			r.Options.Trigger = Trigger{}
+			looks := 0
+			w.source.onBounds = func(ctx context.Context) error {
+				if looks++; looks < 3 {
+					return nil
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		},
+		"for the store": func(w *world, r *Runner) {
+			r.Sink.(*fakeSink).onBegin = func() error { return outage() }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 5}))
+				r, _, end := w.process(w.disk)
+				defer end()
+				change(w, r)
+				ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+				defer cancel()
+				began := time.Now()
+				if err := r.Run(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took != 90*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func outage() error {
+	p := problem.New(problem.StoreFailed, "503")
+	p.Retryable = true
+	return p
+}
+
+// Workers race for chunks; whatever the order, the bad record that is reported is the lowest of its partition, and nothing lands.
+func TestFailFastNamesTheLowestBadRecordOfItsPartition(t *testing.T) {
+	for slow := int64(0); slow < 20; slow += 4 { // the chunk that takes longest
+		t.Run(fmt.Sprint("slow chunk ", slow), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 400}, [2]int64{0, 400}))
+				var decoded atomic.Bool // what should not be reached
+				err := w.run(func(r *Runner, _ *fakeSink) {
+					r.Decoding = &fakeDecoding{
+						bad: func(p stream.TopicPartition, o int64) stream.Reason {
+							if p == tp(1) && o >= 5 && o%3 == 2 {
+								return stream.BadPayload
+							}
+							return ""
+						},
+						before: func(ctx context.Context, r *stream.Records) error {
+							if r.Partition == 1 && r.Offset[0] == slow {
+								time.Sleep(time.Minute)
+							} else {
+								time.Sleep(time.Millisecond)
+							}
+							if r.Partition == 1 && r.Offset[0] >= 100 {
+								decoded.Store(true)
+							}
+							return ctx.Err()
+						}}
+				})
+				ps := problem.Of(err)
+				if len(ps) != 1 || ps[0].Code != problem.BadRecord || ps[0].Exit() != problem.ExitBadRecord || ps[0].Where.Partition != 1 || ps[0].Where.Offset != 5 {
+					t.Fatalf("got %v", err)
+				}
+				if want := "topic t partition 1 offset 5, schema id 7, field parsedValue.ip  E4001 the payload ends after 3 bytes"; ps[0].Error() != want {
+					t.Errorf("got %s", ps[0])
+				}
+				if len(w.table.versions) != 0 || w.source.open != 0 {
+					t.Errorf("%d versions, %d chunks open", len(w.table.versions), w.source.open)
+				}
+				if decoded.Load() {
+					t.Error("fetching did not stop")
+				}
+			})
+		})
+	}
+}
+
+// A worker that waits for a registry with a chunk that cannot matter does not hold the report up.
+func TestABadRecordIsNotHeldUpByOtherPartitions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 4}, [2]int64{0, 4}))
+		began := time.Now()
+		err := w.run(func(r *Runner, _ *fakeSink) {
+			r.Decoding = &fakeDecoding{bad: func(p stream.TopicPartition, o int64) stream.Reason {
+				if p == tp(1) {
+					return stream.UnknownID
+				}
+				return ""
+			}, before: func(ctx context.Context, r *stream.Records) error {
+				if r.Partition == 0 {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return sleep(ctx, time.Second)
+			}}
+		})
+		if ps := problem.Of(err); len(ps) != 1 || ps[0].Code != problem.UnknownSchemaID || time.Since(began) > 2*time.Second {
+			t.Errorf("got %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestRejectsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 10}))
+		w.ok(func(r *Runner, _ *fakeSink) {
+			r.Decoding = &fakeDecoding{drop: true, bad: func(_ stream.TopicPartition, o int64) stream.Reason {
+				if o%4 == 0 {
+					return stream.BadHeader
+				}
+				return ""
+			}}
+		})
+		if x := w.extra[0]; x.Rows != 7 || x.Rejected != 3 || w.progress[0].NumInputRows != 10 {
+			t.Errorf("got %+v", x)
+		}
+	})
+}
+
+func TestABatchWithoutRowsCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 2}))
+		w.source.holes[tp(0)] = map[int64]bool{0: true, 1: true} // transaction markers only
+		w.ok(nil)
+		if len(w.table.versions) != 1 || w.table.versions[0].report.Partitions[tp(0)] == nil {
+			t.Errorf("got %+v", w.table.versions)
+		}
+	})
+}
+
+func TestPanicsBecomeErrorsAndLandNothing(t *testing.T) {
+	tests := map[string]func(*world, *Runner, *fakeSink){
+		"a decoder": func(w *world, r *Runner, _ *fakeSink) {
+			r.Decoding = &fakeDecoding{before: func(_ context.Context, r *stream.Records) error {
+				if r.Offset[0] > 10 {
+					panic("index out of range")
+				}
+				return nil
+			}}
+		},
+		"the source": func(w *world, r *Runner, _ *fakeSink) {
+			w.source.onFetch = func(context.Context) error { panic("index out of range") }
+		},
+		"the commit": func(w *world, r *Runner, s *fakeSink) {
+			s.onCommit = func(context.Context, stream.Batch) (error, error) { panic("index out of range") }
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 100}, [2]int64{0, 100}))
+				var sink *fakeSink
+				err := w.run(func(r *Runner, s *fakeSink) { sink = s; change(w, r, s) })
+				ps := problem.Of(err)
+				if len(ps) != 1 || ps[0].Code != problem.Internal || !strings.Contains(ps[0].Message, "index out of range") || !strings.Contains(ps[0].Why, "fake_test.go") && !strings.Contains(ps[0].Why, "runner_test.go") {
+					t.Fatalf("got %v", err)
+				}
+				if len(w.table.versions) != 0 || w.source.open != 0 || sink.aborted != 1 {
+					t.Errorf("%d versions, %d chunks open, %d aborted", len(w.table.versions), w.source.open, sink.aborted)
+				}
+			})
+		})
+	}
+}
+
+func TestAMovedSchemaMakesTheBatchAnew(t *testing.T) {
+	for moves, want := range map[int]string{1: "", 3: "", 4: "changed under batch 0"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, bounds([2]int64{0, 9}))
+			var sink *fakeSink
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			r, s, end := w.process(w.disk)
+			defer end()
+			sink = s
+			left := moves
+			sink.onCommit = func(context.Context, stream.Batch) (error, error) {
+				if left > 0 {
+					left--
+					w.table.fields++ // somebody else's commit
+				}
+				return nil, nil
+			}
+			var warned strings.Builder
+			r.Logger = logTo(&warned)
+			if err := r.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				w.exactlyOnce(ofT(0))
+			} else if len(w.table.versions) != 0 || !strings.Contains(warned.String(), want) {
+				t.Errorf("it must wait before it goes on: %d versions, %s", len(w.table.versions), warned.String())
+			}
+			if sink.begun != min(moves, 3)+1 || sink.aborted != moves {
+				t.Errorf("%d moves: %d begun, %d aborted", moves, sink.begun, sink.aborted)
+			}
+		})
+	}
+}
+
+func TestACommitWhoseAnswerIsLost(t *testing.T) {
+	tests := []struct {
+		name          string
+		before, after error
+		waits         bool // the query goes on by itself
+		exit          int
+	}{
+		{"done, the store will answer again", nil, outage(), true, 0},
+		{"not done, the store will answer again", outage(), nil, true, 0},
+		{"done, and nobody knows more", nil, errors.New("connection reset"), false, 1},
+		{"not done, and nobody knows more", errors.New("connection reset"), nil, false, 1},
+		{"refused", fmt.Errorf("a conflict: %w", stream.ErrNotCommitted), nil, false, 1},
+		{"another run was faster", stream.ErrFenced, nil, false, 4},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 9}))
+				w.o.MaxOffsetsPerTrigger = 3
+				err := w.run(func(r *Runner, s *fakeSink) {
+					once := true
+					s.onCommit = func(_ context.Context, b stream.Batch) (error, error) {
+						if b.ID == 1 && once {
+							once = false
+							return tt.before, tt.after
+						}
+						return nil, nil
+					}
+				})
+				if (err == nil) != tt.waits || problem.ExitStatus(err) != tt.exit {
+					t.Fatalf("got %v", err)
+				}
+				w.ok(nil)
+				w.exactlyOnce(ofT(0))
+				if len(w.table.versions) != 3 {
+					t.Errorf("%d versions", len(w.table.versions))
+				}
+			})
+		})
+	}
+}
+
+func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
+	at := map[string]func(w *world, s *fakeSink, fail func() error){
+		"the table's store": func(w *world, s *fakeSink, fail func() error) { s.onCommitted = fail },
+		"the brokers": func(w *world, s *fakeSink, fail func() error) {
+			w.source.onBounds = func(ctx context.Context) error {
+				if fail() != nil {
+					<-ctx.Done() // it tries for ever
+				}
+				return ctx.Err()
+			}
+		},
+	}
+	for name, set := range at {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 9}))
+				began := time.Now()
+				err := w.run(func(_ *Runner, s *fakeSink) { set(w, s, outage) })
+				if problem.ExitStatus(err) != problem.ExitUnavailable || time.Since(began) > 31*time.Second {
+					t.Errorf("got %v after %v", err, time.Since(began))
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.MaxOffsetsPerTrigger = 3
+		began := time.Now()
+		w.ok(func(_ *Runner, s *fakeSink) {
+			s.onBegin = func() error {
+				if passed := time.Since(began); passed > 0 && passed < 10*time.Minute || len(w.table.versions) == 1 && passed == 0 {
+					return outage()
+				}
+				return nil
+			}
+		})
+		if took := time.Since(began); took < 10*time.Minute || took > 11*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		w.exactlyOnce(ofT(0))
+	})
+}
+
+func TestErrorsOfTheBatch(t *testing.T) {
+	gone := &stream.DataLossError{Reason: "partition t-0 begins at offset 4 now", Gaps: []stream.Gap{{TopicPartition: tp(0), From: 2, To: 4}}}
+	tests := []struct {
+		name string
+		set  func(w *world, r *Runner, s *fakeSink)
+		code problem.Code
+		text string
+	}{
+		{"data loss while fetching", func(w *world, _ *Runner, _ *fakeSink) { w.source.onFetch = func(context.Context) error { return gone } }, problem.DataLoss, "offset 4"},
+		{"data loss while planning", func(w *world, r *Runner, _ *fakeSink) {
+			r.Options.Starting = stream.Starting{Each: ofT(0)}
+			w.source.retain(0, 4)
+		}, problem.DataLoss, "begins at offset 4"},
+		{"the table holds the batch", func(_ *world, _ *Runner, s *fakeSink) { s.onBegin = func() error { return stream.ErrDiverged } }, problem.Diverged, "batch 0"},
+		{"a problem of somebody else stays what it is", func(_ *world, _ *Runner, s *fakeSink) {
+			s.onBegin = func() error { return problem.New(problem.SchemaMismatch, "a column more") }
+		}, problem.SchemaMismatch, "a column more"},
+		{"counts that do not add up", func(w *world, r *Runner, _ *fakeSink) { r.Decoding = &forgetful{Decoding: r.Decoding} }, problem.CountMismatch, "9 records were served, but 8 rows"},
+		{"startingOffsets that lack a partition", func(w *world, r *Runner, _ *fakeSink) {
+			r.Options.Starting = stream.Starting{Each: stream.Offsets{"u": {0: 1}}}
+		}, problem.InvalidValue, "t-0"},
+		{"a table in use", func(_ *world, _ *Runner, s *fakeSink) {
+			s.inTable = func(t *stream.InTable) { t.Others = map[string]stream.Offsets{"other": ofT(3)} }
+		}, problem.TableInUse, "other"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 9}))
+				err := w.run(func(r *Runner, s *fakeSink) { tt.set(w, r, s) })
+				ps := problem.Of(err)
+				if len(ps) != 1 || ps[0].Code != tt.code || !strings.Contains(ps[0].Error(), tt.text) {
+					t.Errorf("got %v, want %s with %q", err, tt.code, tt.text)
+				}
+				if len(w.table.versions) != 0 || w.source.open != 0 {
+					t.Errorf("%d versions, %d chunks open", len(w.table.versions), w.source.open)
+				}
+			})
+		})
+	}
+}
+
+// forgetful loses a row between decoding and reporting.
+type forgetful struct {
+	stream.Decoding
+	lost atomic.Bool
+}
+
+type forgetfulDecoder struct {
+	stream.Decoder
+	lost *atomic.Bool
+}
+
+func (f *forgetful) NewDecoder(s schema) stream.Decoder {
+	return forgetfulDecoder{f.Decoding.NewDecoder(s), &f.lost}
+}
+
+func (f forgetfulDecoder) Report() stream.Report {
+	r := f.Decoder.Report()
+	if p := r.Partitions[tp(0)]; p != nil && p.Rows > 0 && f.lost.CompareAndSwap(false, true) {
+		p.Rows--
+	}
+	return r
+}
+
+func TestGapsAreReportedWhenDataLossIsNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}, [2]int64{0, 9}))
+		w.o.FailOnDataLoss, w.source.failOnLoss = false, false
+		w.ok(nil)
+		w.source.grow(0, 20)
+		w.source.retain(0, 15)
+		var warned strings.Builder
+		w.ok(func(r *Runner, _ *fakeSink) { r.Logger = logTo(&warned) })
+		if d := cmp.Diff([]stream.Gap{{TopicPartition: tp(0), From: 9, To: 15}}, w.extra[1].Gaps); d != "" {
+			t.Error(d)
+		}
+		if strings.Count(warned.String(), "data is lost") != 1 {
+			t.Error(warned.String())
+		}
+		w.exactlyOnce(ofT(0, 0))
+	})
+}
+
+func TestALeaderThatDoesNotKnowItsEndYetIsAskedAgain(t *testing.T) {
+	for doubts, lost := range map[int]bool{2: false, 20: true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, bounds([2]int64{0, 9}))
+			w.ok(nil)
+			w.source.held.Next.Set("t", 0, 5)
+			looks := 0
+			w.source.onBounds = func(context.Context) error {
+				if looks++; looks > doubts {
+					w.source.held.Next.Set("t", 0, 12)
+				}
+				return nil
+			}
+			err := w.run(nil)
+			if lost && problem.ExitStatus(err) != problem.ExitDataLoss || !lost && err != nil {
+				t.Errorf("%d doubts: got %v", doubts, err)
+			}
+		})
+	}
+}
+
+func TestAQueryThatStartsAtLatestRemembersWhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 7}))
+		w.o.Starting.All = stream.Latest
+		w.ok(nil)
+		if len(w.table.versions) != 0 {
+			t.Fatal("there was nothing to read")
+		}
+		w.source.grow(0, 3) // while it does not run
+		w.ok(nil)
+		w.exactlyOnce(ofT(7))
+	})
+}
+
+func TestATopicMadeAgainIsReadFromItsBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.ok(nil)
+		w.source.held = bounds([2]int64{0, 20})
+		w.source.held.TopicIDs = map[string]string{"t": "N"}
+		if err := w.run(nil); problem.ExitStatus(err) != problem.ExitDataLoss || !strings.Contains(err.Error(), "made again") {
+			t.Fatalf("got %v", err)
+		}
+		w.o.FailOnDataLoss = false
+		w.ok(func(r *Runner, s *fakeSink) { // and the same when that batch has to be run again
+			s.onCommit = func(context.Context, stream.Batch) (error, error) { return errors.New("reset"), nil }
+			if err := r.Run(t.Context()); err == nil {
+				t.Fatal("no error")
+			}
+			s.onCommit = nil
+		})
+		last := w.table.versions[1]
+		if last.batch.TopicIDs["t"] != "N" || len(last.rows[tp(0)]) != 20 {
+			t.Errorf("got %+v", last)
+		}
+	})
+}
+
+func TestNewPartitionsAreReadWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.Trigger = Trigger{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		r, _, end := w.process(w.disk)
+		defer end()
+		go func() {
+			time.Sleep(5 * time.Second)
+			w.source.grow(1, 6)
+			w.source.grow(0, 1)
+		}()
+		if err := r.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.exactlyOnce(ofT(0, 0))
+	})
+}
+
+func TestTornOffsetsAreRebuiltFromTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.MaxOffsetsPerTrigger = 5
+		w.ok(nil)
+		for _, key := range []string{"offsets/1", "commits/1"} { // the machine crashed
+			if err := w.disk.Put(t.Context(), key, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.source.grow(0, 3)
+		w.trace = nil
+		w.ok(nil)
+		w.exactlyOnce(ofT(0))
+		if d := cmp.Diff([]string{"begin plan 1", "end plan 1", "begin commits 1", "end commits 1", "begin plan 2"}, w.trace[:5]); d != "" {
+			t.Error(d)
+		}
+		data, err := w.disk.Get(t.Context(), "offsets/1", 1<<20)
+		if err != nil || !strings.HasSuffix(string(data), `{"t":{"0":9}}`) {
+			t.Errorf("got %q %v", data, err)
+		}
+	})
+}
+
+func TestTornOffsetsOfABatchThatDidNotLandArePlannedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		err := w.run(func(_ *Runner, s *fakeSink) {
+			s.onCommit = func(context.Context, stream.Batch) (error, error) { return errors.New("reset"), nil }
+		})
+		if err == nil {
+			t.Fatal("no error")
+		}
+		if err := w.disk.Put(t.Context(), "offsets/0", []byte("v1\n{")); err != nil {
+			t.Fatal(err)
+		}
+		w.source.grow(0, 3)
+		w.ok(nil)
+		w.exactlyOnce(ofT(0))
+		if len(w.table.versions) != 1 {
+			t.Errorf("%d versions", len(w.table.versions))
+		}
+	})
+}
+
+func TestWorkersFollowTheSizeOfTheBatch(t *testing.T) {
+	rs := []stream.Range{{Start: 0, End: 1 << 20}}
+	for _, tt := range []struct {
+		bytesPerOffset float64
+		most, want     int
+	}{{0, 8, 8}, {1, 8, 1}, {16, 8, 1}, {40, 8, 2}, {1000, 8, 8}, {1000, 1, 1}} {
+		if got := workersFor(rs, tt.bytesPerOffset, tt.most); got != tt.want {
+			t.Errorf("%v bytes: got %d, want %d", tt.bytesPerOffset, got, tt.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.MaxOffsetsPerTrigger = 5
+		var sink *fakeSink
+		w.ok(func(_ *Runner, s *fakeSink) { sink = s })
+		if d := cmp.Diff([]int{3, 1}, sink.workers); d != "" { // all, while nothing is known; then one for a few bytes
+			t.Error(d)
+		}
+	})
+}
+
+func TestPublishNeverStopsTheQuery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.source.onPublish = func() error { return errors.New("not authorized") }
+		w.ok(nil)
+		w.exactlyOnce(ofT(0))
+	})
+}
+
+// Two runs of one query at once: one goes on, the other exits 4, and every record is landed once.
+func TestTwoRunsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.Trigger = Trigger{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		errs := make(chan error, 2)
+		for i := range 2 {
+			r, _, end := w.process(w.disk)
+			r.Progress, r.Trace = nil, nil
+			r.NewID = func() string { return fmt.Sprintf("%08d-0000-4000-8000-00000000000%d", 1, i) }
+			go func() {
+				defer end()
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond)
+				errs <- r.Run(ctx)
+			}()
+		}
+		go func() {
+			for range 50 {
+				time.Sleep(700 * time.Millisecond)
+				w.source.grow(0, 3)
+			}
+		}()
+		first := <-errs
+		if problem.ExitStatus(first) != problem.ExitFenced {
+			t.Errorf("got %v", first)
+		}
+		if second := <-errs; second != nil {
+			t.Errorf("got %v", second)
+		}
+		w.exactlyOnce(ofT(0))
+	})
+}

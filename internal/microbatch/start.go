@@ -1,0 +1,172 @@
+package microbatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// found is what a start finds.
+type found struct {
+	state  stream.State
+	table  stream.InTable
+	bounds stream.Bounds
+}
+
+// begin looks at checkpoint, table and topics, decides, and writes what the decision asks for.
+func (q *run) begin(ctx context.Context) error {
+	q.fire()
+	f, err := q.look(ctx)
+	if err != nil {
+		return err
+	}
+	start := f.state.Batch.Start
+	if f.state.Planned < 0 && start == nil {
+		if start, err = Initial(q.o.Starting, f.bounds); err != nil {
+			return err
+		}
+	}
+	q.at = Position{Offsets: start, Landed: f.table.End.Clone()}
+	if f.table.Last != nil {
+		q.at.TopicIDs = f.table.Last.TopicIDs
+	}
+	q.shuffle, q.version, q.latest, q.pending = f.state.ShufflePartitions, f.table.Version, f.bounds.Next, nil
+	d := Recover(f.state, f.table, Start{Topics: slices.Collect(maps.Keys(f.bounds.Next)), First: start, NewQuery: q.o.NewQuery,
+		Table: q.o.Table, Checkpoint: q.o.Checkpoint})
+	if err := q.enact(ctx, d, f); err != nil {
+		return explain(err, d.Batch)
+	}
+	return nil
+}
+
+// look asks log, table and topics what they hold, at the start for StartTimeout at most. It writes nothing.
+func (q *run) look(ctx context.Context) (found, error) {
+	if !q.started {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, q.o.StartTimeout, errStart)
+		defer cancel()
+	}
+	var f found
+	var err error
+	if f.bounds, err = q.Source.Bounds(ctx); err != nil {
+		return f, q.late(ctx, err, problem.BrokerUnreachable, "the brokers give no offsets of the topics")
+	}
+	if f.state, err = q.Log.Open(ctx); err != nil {
+		return f, q.late(ctx, err, problem.StoreFailed, "the checkpoint's store does not answer")
+	}
+	if q.queryID = cmp.Or(f.state.QueryID, q.queryID); q.queryID == "" {
+		q.queryID = q.NewID()
+	}
+	f.state.QueryID, f.state.Batch.QueryID = q.queryID, q.queryID
+	if f.table, err = q.Sink.Committed(ctx, q.queryID); err != nil {
+		return f, q.late(ctx, err, problem.StoreFailed, "the table's store does not answer")
+	}
+	for doubt := 0; doubt < boundsDoubts && endsBefore(f); doubt++ {
+		if err := sleep(ctx, boundsPause); err != nil {
+			return f, err
+		}
+		if f.bounds, err = q.Source.Bounds(ctx); err != nil {
+			return f, q.late(ctx, err, problem.BrokerUnreachable, "the brokers give no offsets of the topics")
+		}
+	}
+	return f, nil
+}
+
+var errStart = errors.New("the start took too long")
+
+// late makes the end of the start's time a problem.
+func (q *run) late(ctx context.Context, err error, code problem.Code, what string) error {
+	if context.Cause(ctx) != errStart || !isContext(err) {
+		return err
+	}
+	p := problem.New(code, "%s within %s", what, q.o.StartTimeout)
+	p.Retryable = true
+	return p.Fix("start again when they answer; a query that runs already waits for them")
+}
+
+// endsBefore says whether a topic ends before the offset up to which the query has read.
+func endsBefore(f found) bool {
+	at := f.state.Batch.End
+	if at == nil {
+		at = f.state.Batch.Start
+	}
+	for tp, offset := range at.All() {
+		if next, ok := f.bounds.Next.Get(tp.Topic, tp.Partition); ok && next < offset {
+			return true
+		}
+	}
+	return false
+}
+
+// enact does what was decided; nothing has been written before.
+func (q *run) enact(ctx context.Context, d Decision, f found) error {
+	if d.Kind == Refuse {
+		return d.Problem
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b := d.Batch
+	b.RunID = q.runID
+	q.nextID = b.ID
+	switch d.Kind {
+	case PlanNext:
+		q.at.Offsets = b.Start
+		if f.state.Planned < 0 {
+			return q.Log.Start(q.work, q.queryID, b.Start)
+		}
+		return nil
+	case PlanAgain:
+		q.at.Offsets = b.Start
+		return q.Log.Discard(q.work, b.ID)
+	case Rebuild:
+		if err := q.rebuild(b); err != nil {
+			return err
+		}
+		fallthrough
+	case MarkDone:
+		err := q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.Log.Done(q.work, b.ID) })
+		if err == nil {
+			q.moved(b)
+		}
+		return err
+	}
+	return q.resume(b, f.bounds)
+}
+
+// rebuild writes offsets/N anew from what the table's commit says of batch N.
+func (q *run) rebuild(b stream.Batch) error {
+	if b.Time.IsZero() {
+		b.Time = q.Now().UTC().Truncate(time.Millisecond)
+	}
+	if err := q.Log.Discard(q.work, b.ID); err != nil {
+		return err
+	}
+	return q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Plan(q.work, b) })
+}
+
+// resume makes ready to run a batch again.
+func (q *run) resume(b stream.Batch, bounds stream.Bounds) error {
+	q.at.Offsets = b.Start
+	p, err := Resume(b.End, q.at, bounds, q.o.FailOnDataLoss)
+	if err != nil {
+		return err
+	}
+	q.warn(p.Losses)
+	b.Start, b.TopicIDs = p.Start, p.TopicIDs
+	q.pending = &b
+	return nil
+}
+
+func sortGaps(gaps []stream.Gap) {
+	slices.SortFunc(gaps, func(a, b stream.Gap) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.From, b.From))
+	})
+}
