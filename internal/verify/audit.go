@@ -80,6 +80,10 @@ type Partition struct {
 	Rejected  int64      `json:"rejected"`
 	Nulled    int64      `json:"nulled"`
 	Gaps      [][2]int64 `json:"gaps,omitempty"` // offsets that Kafka no longer had, as the commits recorded them
+	// Scanned is how many offsets the files have; Holes how many in the ranges have no record: transaction markers, aborted and compacted
+	// records, and, unless the topic was asked, rejected ones. Both 0 unless the files were scanned.
+	Scanned int64 `json:"scanned,omitempty"`
+	Holes   int64 `json:"holes,omitempty"`
 }
 
 // holds says whether an offset lies in one of the segments.

@@ -1,0 +1,170 @@
+package table
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/siltlake/silt/internal/column"
+	"github.com/siltlake/silt/internal/delta"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// lookBack bounds how many commits Committed reads to find the query's last one: only its topic ids and a torn checkpoint need it.
+const lookBack = 1000
+
+// Committed implements stream.Sink.
+func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, error) {
+	k.snapshot, k.own = nil, nil // whatever an earlier attempt believed
+	if err := k.update(ctx); err != nil {
+		return stream.InTable{}, err
+	}
+	s := k.snapshot
+	t := stream.InTable{Exists: s.Exists(), Version: s.Version(), Batch: -1, DataVersion: s.DataVersion(), End: stream.Offsets{}, Others: map[string]stream.Offsets{}}
+	if !t.Exists {
+		return t, nil
+	}
+	if v, ok := s.Txn(queryID); ok {
+		t.Batch = v.Version
+	}
+	silts := false
+	for _, x := range s.Txns() {
+		id, tp, ok := stream.ParsePartitionAppID(x.AppID)
+		switch {
+		case !ok:
+			continue
+		case id == queryID:
+			t.End.Set(tp.Topic, tp.Partition, x.Version)
+		default:
+			if t.Others[id] == nil {
+				t.Others[id] = stream.Offsets{}
+			}
+			t.Others[id].Set(tp.Topic, tp.Partition, x.Version)
+		}
+		silts = true
+	}
+	var err error
+	if t.BySilt, err = k.createdBySilt(ctx); err != nil {
+		return t, err
+	}
+	if t.Batch >= 0 {
+		if t.Last, err = k.lastBatch(ctx, queryID, t.Batch); err != nil {
+			return t, storeProblem(k.deps.Store, err)
+		}
+	} else if !silts && hasOffsets(s.Schema()) {
+		if t.Foreign, err = foreignOffsets(ctx, s); err != nil {
+			return t, storeProblem(k.deps.Store, err)
+		}
+	}
+	return t, nil
+}
+
+// lastBatch returns what the commit of the query's batch says of it; nil if it is not among the newest commits, or not silt's.
+func (k *Sink) lastBatch(ctx context.Context, queryID string, batch int64) (*stream.Batch, error) {
+	n := 0
+	for c, err := range k.log.History(ctx, k.snapshot.Version()) {
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range c.Txns {
+			if x.AppID != queryID || x.Version != batch {
+				continue
+			}
+			if c.Info == nil || c.Info.Silt == nil {
+				return nil, nil
+			}
+			info, err := stream.ParseBatchInfo(c.Info.Silt)
+			if err != nil || info.BatchID != batch {
+				return nil, nil // somebody else's idea of the key
+			}
+			b := info.Batch(queryID)
+			return &b, nil
+		}
+		if n++; n == lookBack {
+			break
+		}
+	}
+	return nil, nil
+}
+
+// createdBySilt says whether the table's first commit is silt's; of a log that no longer has it nobody knows, and it counts as not.
+func (k *Sink) createdBySilt(ctx context.Context) (bool, error) {
+	if k.own != nil {
+		return *k.own, nil
+	}
+	c, err := k.log.Read(ctx, 0)
+	own := false
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return false, storeProblem(k.deps.Store, err)
+	default:
+		own = c.Info != nil && strings.HasPrefix(c.Info.EngineInfo, "silt/")
+	}
+	k.own = &own
+	return own, nil
+}
+
+// hasOffsets says whether the table has the columns that name a Kafka record.
+func hasOffsets(s column.Schema) bool {
+	for _, name := range []string{"topic", "partition", "offset"} {
+		if _, i := s.Lookup(name); i < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// foreignOffsets returns the bounds of the columns topic, partition and offset of every file.
+func foreignOffsets(ctx context.Context, s *delta.Snapshot) ([]stream.FileOffsets, error) {
+	var out []stream.FileOffsets
+	for a, err := range s.Files(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fileOffsets(a.Stats))
+	}
+	return out, nil
+}
+
+func fileOffsets(stats string) stream.FileOffsets {
+	var st struct {
+		MinValues, MaxValues struct{ Topic, Partition, Offset json.RawMessage }
+	}
+	if json.Unmarshal([]byte(stats), &st) != nil {
+		return stream.FileOffsets{} // not known: may hold anything
+	}
+	both := func(least, greatest json.RawMessage) [2]string {
+		if least == nil || greatest == nil {
+			return [2]string{}
+		}
+		return [2]string{string(least), string(greatest)}
+	}
+	return stream.FileOffsets{
+		Topic:     both(st.MinValues.Topic, st.MaxValues.Topic),
+		Partition: both(st.MinValues.Partition, st.MaxValues.Partition),
+		Offset:    both(st.MinValues.Offset, st.MaxValues.Offset),
+	}
+}
+
+// checkpoint writes a log checkpoint in the background if one is due and none is being written. Its failure is logged and fails nothing.
+func (k *Sink) checkpoint(s *delta.Snapshot) {
+	if !k.log.CheckpointDue(s) {
+		return
+	}
+	select {
+	case k.writing <- struct{}{}:
+	default:
+		return
+	}
+	// The context of the query may end any moment; a log checkpoint that was begun is finished.
+	k.checkpoints.Go(func() {
+		defer func() { <-k.writing }()
+		defer k.deps.Trace.Step("log checkpoint")()
+		if err := k.log.WriteCheckpoint(context.Background(), s); err != nil && !errors.Is(err, delta.ErrNoCheckpoint) {
+			k.deps.Log.Warn("the log checkpoint could not be written; the next one is tried", "table", k.deps.Store.URL(), "version", s.Version(), "error", err)
+		}
+	})
+}

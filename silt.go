@@ -1,0 +1,150 @@
+// Package silt puts the parts together: it is the only one that knows all of them. Whoever reads it, stream/stream.go and
+// microbatch/runner.go has seen the whole program.
+package silt
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/siltlake/silt/internal/checkpoint"
+	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/decode"
+	"github.com/siltlake/silt/internal/kafka"
+	"github.com/siltlake/silt/internal/microbatch"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/registry"
+	"github.com/siltlake/silt/internal/store"
+	"github.com/siltlake/silt/internal/stream"
+	"github.com/siltlake/silt/internal/table"
+)
+
+// RunOptions are what Run needs beside the pipeline file. Zero fields have the defaults of silt run.
+type RunOptions struct {
+	Version     string // of silt, for commits and files; "" is devel
+	NewQuery    bool   // a new checkpoint on a table that holds the topic's rows already
+	StopTimeout time.Duration
+	Workers     int   // 0: one a CPU
+	Memory      int64 // budget of fetched data and open files, in bytes; 0: 256 MiB
+	Trace       stream.Trace
+	Log         *slog.Logger
+	OnStart     func() // every option is right, nothing is connected yet
+	OnProgress  func(microbatch.Progress, microbatch.Extra)
+}
+
+const defaultMemory = 256 << 20
+
+// Run runs a pipeline until ctx ends, which is a clean stop and no error, until everything is read that availableNow asked for, or until an
+// error that does not heal. Errors are *problem.Problem or problem.List where a person can act on them.
+//
+// The checks at the start go from near to far: the file's options, the broker and its login, the topic, the registry, the table's and the
+// checkpoint's paths, and then what checkpoint and table say of each other. Nothing is written before all of them passed.
+func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
+	o = o.withDefaults()
+	s, err := parse(p)
+	if err != nil {
+		return err
+	}
+	if o.OnStart != nil {
+		o.OnStart()
+	}
+	client, err := kafka.Connect(ctx, s.kafka, o.Log)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var schemas decode.Schemas
+	if s.decode.Parses() {
+		c := registry.New(s.registry, registry.Env{Log: o.Log})
+		defer c.Close()
+		if err := c.Probe(ctx); err != nil {
+			return err
+		}
+		schemas = c
+	}
+	files, err := openLocal(p.Table, "sink.delta.path")
+	if err != nil {
+		return err
+	}
+	logs, err := openLocal(p.Checkpoint, "checkpointLocation")
+	if err != nil {
+		return err
+	}
+	budget := stream.NewBudget(o.Memory, o.Workers)
+	log := checkpoint.New(logs, checkpoint.Options{CRC: true})
+	defer log.Close()
+	sink := table.New(s.table, table.Deps{
+		Store: files, Engine: "silt/" + o.Version, CreatedBy: "silt version " + o.Version, Now: time.Now, NewID: uuid.NewString, Seed: rand.Uint64(),
+		KeepInvalidUTF8: s.decode.KeepInvalidUTF8, Workers: o.Workers, Trace: o.Trace, Log: o.Log,
+	})
+	defer sink.Close()
+	runner := microbatch.Runner{
+		Source:   kafka.NewSource(client, kafka.SourceConfig{Budget: budget, QueryName: p.Name}),
+		Decoding: decode.New(s.decode, schemas),
+		Sink:     sink,
+		Log:      log,
+		Options: microbatch.Options{
+			Name: p.Name, Starting: s.kafka.Starting, FailOnDataLoss: s.kafka.FailOnDataLoss, MaxOffsetsPerTrigger: s.kafka.MaxOffsetsPerTrigger,
+			Trigger: s.trigger, Workers: o.Workers, NewQuery: o.NewQuery, StopTimeout: o.StopTimeout,
+			Table: p.Table.String(), Checkpoint: p.Checkpoint.String(), SinkDescription: fmt.Sprintf("DeltaSink[%s]", p.Table),
+		},
+		Now: time.Now, NewID: uuid.NewString, Trace: o.Trace, Logger: o.Log, Progress: o.OnProgress,
+	}
+	return runner.Run(ctx)
+}
+
+func (o RunOptions) withDefaults() RunOptions {
+	if o.Version == "" {
+		o.Version = "devel"
+	}
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// sections are the options of a pipeline file as their packages read them.
+type sections struct {
+	kafka    kafka.Options
+	registry registry.Options
+	decode   decode.Options
+	table    table.Options
+	trigger  microbatch.Trigger
+}
+
+// parse reads every section, so that all that is wrong with the file is reported at once.
+func parse(p *config.Pipeline) (s sections, err error) {
+	var found [5][]*problem.Problem
+	s.kafka, found[0] = kafka.ParseOptions(p.Kafka, p.AllowInsecure)
+	s.decode, found[1] = decode.ParseOptions(p.Decode, p.Select)
+	if s.decode.Parses() || len(p.Registry.All()) > 0 {
+		s.registry, found[2] = registry.ParseOptions(p.Registry, p.AllowInsecure)
+	}
+	s.table, found[3] = table.ParseOptions(p.Delta)
+	s.trigger, found[4] = microbatch.ParseTrigger(p.Trigger)
+	return s, p.Err(found[:]...)
+}
+
+// openLocal returns the store of a path after a look whether it can be written; option names the path in messages.
+func openLocal(path config.Path, option string) (store.Store, error) {
+	if err := store.Writable(path.Dir); err != nil {
+		return nil, problem.New(problem.PathNotWritable, "%s is %s, which cannot be written: %w", option, path, err).At(problem.File(path.String())).
+			Fix("let the user that runs silt write there, or choose another %s", option)
+	}
+	s, err := store.NewLocal(path.Dir)
+	if err != nil {
+		return nil, problem.New(problem.PathNotWritable, "%s is %s: %w", option, path, err).At(problem.File(path.String())).Fix("choose another %s", option)
+	}
+	return s, nil
+}
