@@ -52,6 +52,18 @@ func (s *Status) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Clear takes the line off the screen.
+func (s *Status) Clear() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line == "" {
+		return nil
+	}
+	s.line = ""
+	_, err := io.WriteString(s.w, erase)
+	return err
+}
+
 // Close leaves the line on the screen and the cursor below it.
 func (s *Status) Close() error {
 	s.mu.Lock()

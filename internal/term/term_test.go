@@ -179,6 +179,8 @@ func TestStatusIsRedrawnOnATerminalBelowOtherLines(t *testing.T) {
 	step(s.Close(), "first", "warning", "batch 2 ", "")
 	step(s.Close(), "first", "warning", "batch 2 ", "")
 	step(write("last\n"), "first", "warning", "batch 2 ", "last", "")
+	step(s.Show("file 1"), "first", "warning", "batch 2 ", "last", "file 1")
+	step(s.Clear(), "first", "warning", "batch 2 ", "last", "")
 }
 
 func TestStatusIsALineABatchElsewhere(t *testing.T) {
