@@ -54,6 +54,7 @@ var (
 		}})
 	})
 	// release is the binary as users get it; checked is built with the race detector, which ends it with status 66 after a data race.
+	// $SILT_BINARY names one to test instead of both.
 	release = sync.OnceValues(func() (string, error) { return build("silt", "-trimpath") })
 	checked = sync.OnceValues(func() (string, error) { return build("silt-race", "-race") })
 )
@@ -74,6 +75,9 @@ func needPython(t *testing.T) string {
 }
 
 func build(name string, flags ...string) (string, error) {
+	if given := os.Getenv("SILT_BINARY"); given != "" {
+		return filepath.Abs(given)
+	}
 	path := filepath.Join(scratch, name)
 	args := append([]string{"build", "-o", path}, flags...)
 	cmd := exec.Command("go", append(args, "github.com/siltlake/silt/cmd/silt")...)
