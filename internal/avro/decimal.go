@@ -32,9 +32,7 @@ func (o *op) decimal(v []byte, at int) bool {
 	for _, x := range v {
 		high, low = high<<8|low>>56, low<<8|uint64(x)
 	}
-	if high>>63 != sign>>63 {
-		return false // the 17th byte was no more than a sign, but of the other one
-	}
+	// If the first of 16 bytes left contradicts the sign, the absolute value is at least 2^127, which is above every limit.
 	absHigh, absLow := high^sign, low^sign
 	if sign != 0 {
 		carry := uint64(0)

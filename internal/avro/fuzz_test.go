@@ -25,7 +25,7 @@ func FuzzProgramAgainstBytes(f *testing.F) {
 		g := newGenerator(seeded(seed))
 		x := newTarget(t, g, Options{CheckUTF8: seed%3 == 1, KeepInvalidUTF8: seed%3 == 2})
 		block := column.NewBlock(x.layout, column.BlockOptions{Seed: seed, KeepInvalidUTF8: seed%3 == 2})
-		buf := padded(b)
+		buf := paddedBy(b, byte(seed>>8))
 		for from := 0; from <= len(b); from += 1 + len(b)/7 {
 			for _, p := range x.programs {
 				before := pictureOf(x.rows)
@@ -61,7 +61,7 @@ func FuzzSchemaText(f *testing.F) {
 		f.Add(newGenerator(seeded(seed)).use(3).json(map[*genType]bool{}), `{"type":"enum","name":"n.E","symbols":["A"]}`)
 	}
 	f.Add(`{"type":"record","name":"n.R","fields":[{"name":"a","type":"E","default":1},{"name":"b","type":["null","R"]}]}`, `{"type":"enum","name":"n.E","symbols":["A"]}`)
-	f.Add(doubling(5), doubling(3))
+	f.Add(repeated(5, 2), repeated(3, 3))
 	f.Add(nested(40, "array"), "")
 	f.Fuzz(func(t *testing.T, text, reference string) {
 		for _, references := range [][]string{nil, {reference}} {

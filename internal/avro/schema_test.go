@@ -50,6 +50,8 @@ func TestTypesAreSparks(t *testing.T) {
 		{`{"type":"bytes","logicalType":"decimal","precision":5,"scale":-1}`, "binary"},
 		{`{"type":"fixed","name":"F","size":4,"logicalType":"decimal","precision":10}`, "binary"},
 		{`{"type":"fixed","name":"F","size":4,"logicalType":"decimal","precision":9}`, "decimal(9,0)"},
+		{`{"type":"fixed","name":"F","size":5,"logicalType":"decimal","precision":12}`, "binary"},
+		{`{"type":"fixed","name":"F","size":5,"logicalType":"decimal","precision":11}`, "decimal(11,0)"},
 		{`{"type":"string","logicalType":"decimal","precision":5}`, "string"},
 		// unions of one type, with null or without
 		{`["null","int"]`, "int"},
@@ -85,6 +87,8 @@ func TestTypesAreSparks(t *testing.T) {
 			{"name":"ts","type":"long","logicalType":"timestamp-millis"},
 			{"name":"d","type":"bytes","logicalType":"decimal","precision":500,"scale":900},
 			{"name":"o","type":"int","order":"sideways","aliases":"x","doc":17}]}`, "struct<user-id:int,e:int,ts:bigint,d:binary,o:int>"},
+		{`["null",{"type":"array","items":{"type":"map","values":` + record(`{"name":"a","type":"int","default":"5"}`) + `}}]`,
+			"array<map<string,struct<a:int>>>"},
 		// properties of Kafka Connect and of the Java library
 		{`{"type":"record","name":"R","connect.name":"x","fields":[{"name":"a","type":{"type":"string","avro.java.string":"String"}},
 			{"name":"b","type":{"type":"int","connect.version":1,"connect.name":"y"}}]}`, "struct<a:string,b:int>"},
@@ -163,7 +167,8 @@ func TestUnsupportedTypesAreNamed(t *testing.T) {
 		{record(`{"name":"a","type":{"type":"map","values":{"type":"record","name":"S","fields":[{"name":"Id","type":"int"},{"name":"ID","type":"int"}]}}}`),
 			"field a.value.ID: avro type record: the names Id and ID are equal ignoring case"},
 		// size: each link doubles the fields
-		{doubling(20), "avro type record: it has more than 16384 fields, counting those of each use of a named type"},
+		{repeated(40, 16), "avro type record: it has more than 16384 fields, counting those of each use of a named type"},
+		{repeated(20, 2), "avro type record: it has more than 16384 fields, counting those of each use of a named type"},
 		{nested(46, "array"), "avro type array: records, arrays and maps are nested 46 deep, which takes 92 definition levels; silt writes 90"},
 		{nested(91, "record"), "avro type record: records, arrays and maps are nested 91 deep, which takes 91 definition levels; silt writes 90"},
 	} {
@@ -174,17 +179,15 @@ func TestUnsupportedTypesAreNamed(t *testing.T) {
 	}
 }
 
-// doubling is a record of two records of two records..., n deep, each defined once.
-func doubling(n int) string {
+// repeated is a record of records of records..., n deep, that uses each of them so many times.
+func repeated(n, times int) string {
 	s := `"int"`
 	for i := range n {
-		name := fmt.Sprintf("R%d", i)
-		second := `"` + name + `"`
-		if i == n-1 {
-			return fmt.Sprintf(`{"type":"record","name":%q,"fields":[{"name":"a","type":%s}]}`, name, s)
+		fields := []string{fmt.Sprintf(`{"name":"f0","type":%s}`, s)}
+		for k := 1; k < times && i > 0; k++ {
+			fields = append(fields, fmt.Sprintf(`{"name":"f%d","type":"R%d"}`, k, i-1))
 		}
-		s = fmt.Sprintf(`{"type":"record","name":"W%d","fields":[{"name":"a","type":{"type":"record","name":%q,"fields":[{"name":"x","type":%s}]}},{"name":"b","type":%s}]}`,
-			i, name, s, second)
+		s = fmt.Sprintf(`{"type":"record","name":"R%d","fields":[%s]}`, i, strings.Join(fields, ","))
 	}
 	return s
 }
@@ -290,6 +293,9 @@ func TestDepthCountsRecordsArraysAndMaps(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%.80s: %v", c.text, err) // what Parse takes can be laid out
 		}
+		if n := len(l.Leaves) + len(l.Nodes); n != 1+s.root.node.fieldCount {
+			t.Errorf("%.80s: %d leaves and nodes, but %d fields", c.text, n, s.root.node.fieldCount)
+		}
 		rows := column.NewRows(l)
 		deep := (*TooDeepError)(nil)
 		if _, err := s.Bind(rows, l.Tree[0], Options{MaxDepth: c.want - 1}); c.want > 1 && !errors.As(err, &deep) {
@@ -331,5 +337,25 @@ func TestBindRefusesALayoutThatDoesNotFit(t *testing.T) {
 	}
 	if _, err := s.Bind(column.NewRows(l), l.Tree[0].Kids[0], Options{}); err == nil {
 		t.Error("bound to a place that is not at the root")
+	}
+}
+
+func TestOfColumnsEqualIgnoringCaseTheFirstIsBound(t *testing.T) {
+	s, err := Parse(record(`{"name":"a","type":"int"}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	integer := column.Primitive(column.Integer)
+	l, err := column.NewLayout(column.Of(column.Nullable("v", column.StructOf(column.Nullable("A", integer), column.Nullable("a", integer)))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := column.NewRows(l)
+	p, err := s.Bind(rows, l.Tree[0], Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Walk(padded([]byte{2}), 0, 1) || rows.Leaves[0].Valid[0] != 1 || rows.Leaves[1].Valid[0] != 0 {
+		t.Errorf("got %v", got(rows, nil, l.Tree[0], 0))
 	}
 }

@@ -1,8 +1,10 @@
 package avro
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -34,12 +36,10 @@ func one(t failer, text string, o Options) (*Program, *column.Rows) {
 }
 
 // padded returns a buffer of the record and its slack, which is full of bytes that look like more of it.
-func padded(b []byte) []byte {
-	slack := make([]byte, column.Slack)
-	for i := range slack {
-		slack[i] = 2
-	}
-	return append(b[:len(b):len(b)], slack...)
+func padded(b []byte) []byte { return paddedBy(b, 2) }
+
+func paddedBy(b []byte, x byte) []byte {
+	return append(b[:len(b):len(b)], bytes.Repeat([]byte{x}, column.Slack)...)
 }
 
 func fromHex(t *testing.T, s string) []byte {
@@ -165,6 +165,7 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		{`"long"`, "80 80 80 80 80 80 80 80 80 02" + more, "a", "a number has too many bytes"},
 		{`"long"`, "80 80 80 80 80 80 80 80 80 80" + more, "a", "a number has too many bytes"},
 		{`{"type":"array","items":"int"}`, "04 02 80 80 80 80 10 00" + more, "a.element", "2147483648 is no 32-bit number"},
+		{`{"type":"array","items":"int"}`, "04 02 80 80 80 80 80 00 00" + more, "a.element", "a number has too many bytes"},
 		{`{"type":"array","items":"long"}`, "04 02 80 80 80 80 80 80 80 80 80 80 00" + more, "a.element", "a number has too many bytes"},
 		// timestamps that microseconds cannot hold: MaxInt64/1000+1 and the same below zero
 		{`{"type":"long","logicalType":"timestamp-millis"}`, hex.EncodeToString(binary.AppendVarint(nil, math.MaxInt64/1000+1)), "a",
@@ -190,6 +191,8 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		{`{"type":"array","items":"string"}`, "ff ff ff ff ff ff ff ff ff 01 02" + more, "a", "the count is -9223372036854775808"},
 		{`{"type":"array","items":"string"}`, "81 80 80 10 02" + more, "a", "the count is 16777217, which is more than the rest of the record can hold"},
 		{`{"type":"array","items":"string"}`, "01 80 80 80 80 80 80 80 80 80 80" + more, "a", "a number has too many bytes"},
+		{`{"type":"array","items":"string"}`, "01 ff ff ff ff ff ff ff ff", "a", "the record ends before the value does"},
+		{`{"type":"array","items":"string"}`, "ff ff ff ff ff ff ff ff", "a", "the record ends before the value does"},
 		{`{"type":"array","items":"string"}`, "40 00", "a", "the count is 32, which is more than the rest of the record can hold"},
 		{`{"type":"array","items":"string"}`, "02 00 40", "a", "the count is 32, which is more than the rest of the record can hold"},
 		{`{"type":"map","values":"int"}`, "02 02", "a.key", "the length is 1, which is more than the rest of the record"},
@@ -222,7 +225,28 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		if d := cmp.Diff(before, pictureOf(rows), cmp.AllowUnexported(picture{})); d != "" {
 			t.Errorf("%s %s left a trace: %s", c.typ, c.record, d)
 		}
+		for _, slack := range slacks() { // whatever follows, and nothing of it is read beyond the slack
+			b := fromHex(t, "02"+c.record)
+			if p.Walk(append(b[:len(b):len(b)], slack...), 0, len(b)) {
+				t.Errorf("%s %s: taken where %x follows", c.typ, c.record, slack)
+			}
+			rows.CutBack()
+		}
 	}
+}
+
+// slacks are equal bytes, and numbers of all lengths that go on after the record's end.
+func slacks() [][]byte {
+	var all [][]byte
+	for _, x := range []byte{0, 1, 0x7f, 0x80, 0xff} {
+		all = append(all, paddedBy(nil, x))
+	}
+	for n := range column.Slack {
+		s := paddedBy(nil, 0xff)
+		s[n] = 1
+		all = append(all, s)
+	}
+	return all
 }
 
 func TestStringsAreCheckedOnRequestAndKeysUnlessKept(t *testing.T) {
@@ -232,6 +256,7 @@ func TestStringsAreCheckedOnRequestAndKeysUnlessKept(t *testing.T) {
 	badText := strings.Replace(good, "02 02 61", "02 02 ff", 1)
 	badKey := strings.Replace(good, "02 02 62", "02 02 ff", 1)
 	badLong := strings.Replace(good, "d0 96", "d0 61", 1)
+	badEnd := strings.Replace(good, "d0 96 61 62 63 64 65 66 67", "61 62 63 64 65 66 67 68 d0", 1)
 	for _, c := range []struct {
 		o      Options
 		record string
@@ -247,10 +272,12 @@ func TestStringsAreCheckedOnRequestAndKeysUnlessKept(t *testing.T) {
 		// DROP has to know at once
 		{Options{CheckUTF8: true}, badText, "s"},
 		{Options{CheckUTF8: true}, badLong, "long"},
+		{Options{CheckUTF8: true}, badEnd, "long"},
 		{Options{CheckUTF8: true}, badKey, "m.key"},
 		// kept as they are, as Spark does
 		{Options{KeepInvalidUTF8: true}, badText, ""},
 		{Options{KeepInvalidUTF8: true, CheckUTF8: true}, badKey, ""},
+		{Options{KeepInvalidUTF8: true, CheckUTF8: true}, badText, ""},
 	} {
 		p, rows := one(t, schema, c.o)
 		buf := padded(fromHex(t, c.record))
@@ -262,6 +289,48 @@ func TestStringsAreCheckedOnRequestAndKeysUnlessKept(t *testing.T) {
 			t.Errorf("%+v %s: got %+v", c.o, c.record, p.Fault())
 		}
 		rows.CutBack()
+	}
+}
+
+// TestGroupsGrowBetweenAndWithinRows has lists that end where the room does, and beyond.
+func TestGroupsGrowBetweenAndWithinRows(t *testing.T) {
+	text, long := genUse{t: &genType{kind: "string"}}, genUse{t: &genType{kind: "long"}}
+	list := func(item genUse) genUse { return genUse{t: &genType{kind: "array", item: item}} }
+	use := genUse{t: &genType{kind: "record", name: "R", fields: []genField{
+		{"texts", list(text)},
+		{"longs", list(long)},
+		{"records", list(genUse{t: &genType{kind: "record", name: "S", fields: []genField{{"a", text}, {"b", list(text)}}}})},
+		{"map", genUse{t: &genType{kind: "map", item: long}}},
+	}}}
+	g := newGenerator(seeded(1))
+	for _, lengths := range [][]int{{column.BlockRows, 1}, {column.BlockRows - 1, 1, 1}, {column.BlockRows + 1}, {1, 3 * column.BlockRows, 5 * column.BlockRows, 1}} {
+		p, rows := one(t, use.json(map[*genType]bool{}), Options{})
+		var buf []byte
+		var wants []any
+		at := []int{0}
+		for _, n := range lengths {
+			texts, longs, records, entries := []any{}, []any{}, []any{}, []entry{}
+			for i := range n {
+				s := fmt.Sprint(i)
+				texts, longs, entries = append(texts, s), append(longs, int64(i)), append(entries, entry{s, int64(-i)})
+				records = append(records, map[string]any{"a": s, "b": []any{s + "b"}})
+			}
+			v := map[string]any{"texts": texts, "longs": longs, "records": records, "map": entries}
+			buf = g.encode(buf, use, v)
+			at, wants = append(at, len(buf)), append(wants, want(use, v, rows.Layout.Tree[0]))
+		}
+		buf = padded(buf)
+		for i := range lengths {
+			if !p.Walk(buf, at[i], at[i+1]) {
+				t.Fatal(p.Fault())
+			}
+			rows.AddRow()
+		}
+		for i, w := range wants {
+			if d := cmp.Diff(w, got(rows, buf, rows.Layout.Tree[0], i), cmp.AllowUnexported(entry{})); d != "" {
+				t.Errorf("lists of %v items, row %d: %s", lengths, i, d)
+			}
+		}
 	}
 }
 
@@ -333,7 +402,8 @@ func TestOneRowsItemsAreBounded(t *testing.T) {
 	for i := range 1000 {
 		wide.Fields = append(wide.Fields, column.Nullable("f"+big.NewInt(int64(i)).String(), column.Primitive(column.Long)))
 	}
-	l, err := column.NewLayout(column.Of(column.Nullable("v", column.StructOf(column.Nullable("longs", column.ArrayOf(column.Primitive(column.Long))),
+	longs := column.ArrayOf(column.Primitive(column.Long))
+	l, err := column.NewLayout(column.Of(column.Nullable("v", column.StructOf(column.Nullable("longs", longs), column.Nullable("more", longs),
 		column.Nullable("wide", column.ArrayOf(wide))))))
 	if err != nil {
 		t.Fatal(err)
@@ -341,10 +411,11 @@ func TestOneRowsItemsAreBounded(t *testing.T) {
 	rows := column.NewRows(l)
 	for _, c := range []struct {
 		schema string
-		item   byte
+		first  int // items of another list before
 		weight int // slots of an item
 	}{
 		{record(`{"name":"longs","type":{"type":"array","items":"long"}}`), 0, 1},
+		{record(`{"name":"more","type":{"type":"array","items":"long"}},{"name":"longs","type":{"type":"array","items":"long"}}`), 1000, 1},
 		{record(`{"name":"wide","type":{"type":"array","items":{"type":"record","name":"W","fields":[{"name":"f7","type":["null","long"]}]}}}`), 0, 1001},
 	} {
 		s, err := Parse(c.schema, nil)
@@ -357,8 +428,11 @@ func TestOneRowsItemsAreBounded(t *testing.T) {
 		}
 		for _, blocks := range []int{1, 7} {
 			for _, more := range []int{0, 1} {
-				items := maxValues/c.weight + more
+				items := maxValues/c.weight + more - c.first
 				var b []byte
+				if c.first > 0 {
+					b = append(binary.AppendVarint(b, int64(c.first)), make([]byte, c.first+1)...)
+				}
 				for left := items; left > 0; {
 					n := min(left, (items+blocks-1)/blocks)
 					b = append(binary.AppendVarint(b, int64(n)), make([]byte, n)...)
@@ -393,7 +467,7 @@ func TestMixedNullsReadTheSame(t *testing.T) {
 		"00 02 00",
 		"00 00 ff ff ff ff 0f 02 80 80 80 80 80 80 80 01",
 	}
-	bad := []string{"04", "01", "02", "02 80", "02 01", "02 7e 61", "00 01", "00 00", "00 00 80 80 80 80 10 00", "00 00 82 80 80 80 80 00 00",
+	bad := []string{"04", "01", "02", "02 80", "02 01", "02 01 02 00", "02 03 61 02 00", "02 7e 61", "00 01", "00 00", "00 00 80 80 80 80 10 00", "00 00 82 80 80 80 80 00 00",
 		"00 02 03", "00 02 02", "00 02 02 80", "00 02 02 80 80 80 80 80 80 80 80 80 80", "02 80 80 80 80 80 80 80 80 80 80", ""}
 	var want []any
 	for pass := range 4 {
@@ -412,6 +486,7 @@ func TestMixedNullsReadTheSame(t *testing.T) {
 			rows.AddRow()
 			for _, r := range bad {
 				b := padded(fromHex(t, r))
+				p.Learn() // the record before may have had an index of more bytes than needed
 				if p.Walk(b, 0, len(b)-column.Slack) {
 					t.Fatalf("pass %d: %s is taken as %v", pass, r, got(rows, b, rows.Layout.Tree[0], i+1))
 				}
@@ -438,6 +513,28 @@ func TestMixedNullsReadTheSame(t *testing.T) {
 		}
 		if mixed != 3 {
 			t.Fatalf("pass %d: %d operations of 3 learned from %d nulls of %d", pass, mixed, rows.Leaves[0].LastNulls, rows.Leaves[0].LastSlots)
+		}
+	}
+}
+
+func TestLearnLeavesTheBranchOutWhereNullsAreMixed(t *testing.T) {
+	p, rows := one(t, `["null","string"]`, Options{})
+	for _, c := range []struct {
+		slots, nulls int
+		want         opKind
+	}{
+		{0, 0, opString},
+		{256, 0, opString},
+		{256, 47, opString},
+		{256, 48, opStringMixed}, // 3/16
+		{256, 128, opStringMixed},
+		{256, 208, opStringMixed}, // 13/16
+		{256, 209, opString},
+		{256, 256, opString},
+	} {
+		rows.Leaves[0].LastSlots, rows.Leaves[0].LastNulls = c.slots, c.nulls
+		if p.Learn(); p.ops[0].kind != c.want || p.ops[0].branch != (c.want == opString) {
+			t.Errorf("%d nulls of %d: got kind %d", c.nulls, c.slots, p.ops[0].kind)
 		}
 	}
 }
