@@ -262,3 +262,20 @@ func TestInvalidUTF8IsKeptWhereTheUserWantsSparksBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestRejectsAreHandedOverAFewAtATime(t *testing.T) {
+	d := New(options(Drop, Offset, ParsedValue), texts{1: flat})
+	var ms []message
+	for i := range 3*rejectsN + 5 {
+		ms = append(ms, message{value: append(header(int32(i)), 1)})
+	}
+	got := decodeAll(d, column.Schema{}, recordsOf(0, ms...))
+	if got.err != nil || len(got.rejects) != len(ms) || got.most != rejectsN {
+		t.Fatalf("%v, %d rejects of %d, %d at once", got.err, len(got.rejects), len(ms), got.most)
+	}
+	for i, r := range got.rejects {
+		if want := fmt.Sprintf("clicks-3@%d ", i); !strings.HasPrefix(r, want) || !strings.Contains(r, fmt.Sprintf(" id %d", i)) {
+			t.Fatalf("reject %d is %s", i, r)
+		}
+	}
+}

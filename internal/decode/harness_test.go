@@ -141,6 +141,7 @@ type memory struct {
 	block   *column.Block
 	files   []file
 	rejects []string
+	most    int   // rejects handed over at once
 	blocks  int   // calls of Block
 	fail    error // what Block then gives
 }
@@ -173,6 +174,7 @@ func (m *memory) Flush() error {
 }
 
 func (m *memory) Reject(rs []stream.Reject) error {
+	m.most = max(m.most, len(rs))
 	for _, r := range rs {
 		s := fmt.Sprintf("%s@%d %s", r.TopicPartition, r.Offset, r.Reason)
 		if r.HasSchemaID {

@@ -199,6 +199,32 @@ func TestADecoderIsUsedAgain(t *testing.T) {
 	}
 }
 
+func TestProgramsOfOldIDsAreDropped(t *testing.T) {
+	schemas := texts{}
+	for id := range int32(30) {
+		schemas[id] = flat
+	}
+	o := options(Failfast, Offset, ParsedValue)
+	o.MaxSchemasPerBatch = 1
+	d := New(o, schemas)
+	table := o.rowSchema(nil)
+	for id := range int32(30) { // a producer that registers a schema a day
+		dec := d.NewDecoder(table).(*Decoder)
+		out := &memory{}
+		if err := dec.Decode(t.Context(), recordsOf(0, message{value: value(id, "x", 0)}, message{value: value(id, "y", 0)}), out); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(dec.w.programs); n > 5 {
+			t.Fatalf("%d programs", n)
+		}
+		if len(dec.w.used) != 1 || dec.w.used[0] != dec.w.cur {
+			t.Error("the program at work does not learn")
+		}
+		table = out.schema
+		dec.Report()
+	}
+}
+
 func TestADecoderThatFailedLeavesNothingBehind(t *testing.T) {
 	d := New(options(Drop, Offset, Key, ParsedValue), texts{1: flat})
 	broken := errors.New("disk full")

@@ -98,7 +98,7 @@ func (f *fake) client(t *testing.T, urls ...string) *Client {
 
 func (f *fake) clientOf(t *testing.T, o Options) *Client {
 	c := New(o, Env{Log: slog.New(slog.NewTextHandler(&f.log, nil)), Now: f.clock.Now, Sleep: f.clock.Sleep, Rand: func() float64 { return 0.5 },
-		Timeout: time.Minute})
+		Timeout: time.Hour})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -350,10 +350,35 @@ func TestAFlightEndsWithItsLastCaller(t *testing.T) {
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	<-gone
+	select {
+	case <-gone:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the request goes on")
+	}
 	c.Close()
 	if _, err := c.Schema(t.Context(), 6); !errors.Is(err, context.Canceled) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestCloseEndsWhatIsUnderWay(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	})
+	c := f.client(t)
+	failed := make(chan error, 1)
+	go func() { _, err := c.Schema(context.Background(), 5); failed <- err }()
+	<-arrived
+	c.Close()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the caller still waits")
 	}
 }
 
