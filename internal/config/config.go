@@ -112,14 +112,19 @@ func (p *Pipeline) Err(sections ...[]*problem.Problem) error {
 	list := slices.Clone(p.problems)
 	for _, problems := range sections {
 		for _, q := range problems {
-			if !p.faulty[q.Where] {
+			// A section that the file lacks is at the file's begin, where a value may stand too.
+			if !p.faulty[q.Where] || q.Code == problem.MissingOption {
 				list = append(list, q)
 			}
 		}
 	}
 	list.Sort()
-	list = slices.CompactFunc(list, func(a, b *problem.Problem) bool {
-		return a.Where == b.Where && a.Code == b.Code && a.Message == b.Message
+	seen := map[string]bool{}
+	list = slices.DeleteFunc(list, func(q *problem.Problem) bool {
+		text := q.Error()
+		twice := seen[text] // an anchor is walked wherever it is used
+		seen[text] = true
+		return twice
 	})
 	if len(list) == 0 {
 		return nil

@@ -205,7 +205,7 @@ func TestEverySecretIsKnownToTheScrubber(t *testing.T) {
 }
 
 func TestErrAddsWhatTheSectionsFound(t *testing.T) {
-	data := []byte("source:\n  kafka:\n    subscribe: ${env:NOPE}\n    failOnDataLos: false\nsink: {delta: {path: /data/t}}\n")
+	data := []byte("name:\nsource:\n  kafka:\n    subscribe: ${env:NOPE}\n    failOnDataLos: false\nsink: {delta: {path: /data/t}}\n")
 	p, err := load(data, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -215,14 +215,19 @@ func TestErrAddsWhatTheSectionsFound(t *testing.T) {
 	kafka.Report(topic, problem.InvalidValue, "an echo of the reference that config reported")
 	kafka.Bool("failOnDataLoss", true)
 	found := kafka.Finish()
+	registry := option.NewParser(p.Registry)
+	registry.Missing("schema.registry.url", "")
+	found = append(found, registry.Finish()...)
 	var got []string
 	for _, q := range problem.Of(p.Err(found, found)) {
 		got = append(got, q.Error())
 	}
 	want := []string{
+		"pipeline.yaml:1:1  E1204 name has no value",
 		"pipeline.yaml:1:1  E1205 checkpointLocation is missing",
-		"pipeline.yaml:3:16  E1210 the environment variable NOPE is not set",
-		`pipeline.yaml:4:5  E1203 unknown option "failOnDataLos" in source.kafka; did you mean "failOnDataLoss"?`,
+		"pipeline.yaml:1:1  E1205 schema.registry.url is missing in registry",
+		"pipeline.yaml:4:16  E1210 the environment variable NOPE is not set",
+		`pipeline.yaml:5:5  E1203 unknown option "failOnDataLos" in source.kafka; did you mean "failOnDataLoss"?`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
