@@ -27,7 +27,7 @@ func (c *Client) Probe(ctx context.Context) error {
 			return c.loginProblem(r)
 		case r.err == nil && r.status < 500:
 			return nil
-		case isCertificateError(r.err): // waiting does not mend it
+		case isCertificateError(r.err) || isForeign(r.err): // waiting does not mend it
 			return c.unreachable(r)
 		}
 		if attempt == probeAttempts-1 || c.env.Sleep(limited, c.wait(attempt, r.retryAfter)) != nil {
@@ -75,7 +75,11 @@ func (c *Client) unreachable(r reply) error {
 		p.Retryable = false
 		p.Fix("name the certificate authority's PEM file in schema.registry.ssl.truststore.location")
 	case errors.Is(err, http.ErrSchemeMismatch):
-		p.Fix("write http:// in schema.registry.url: this registry does not speak TLS")
+		p.Code, p.Message, p.Retryable = problem.RegistryAnswer, "what answers at "+e.Name+" does not speak TLS", false
+		p.Fix("write http:// in schema.registry.url, or the port at which the registry speaks TLS")
+	case isForeign(err):
+		p.Code, p.Message, p.Retryable = problem.RegistryAnswer, "what answers at "+e.Name+" is no schema registry", false
+		p.Fix("check the host and port in schema.registry.url")
 	case isNameError(err):
 		p.Fix("check the host name in schema.registry.url")
 	case r.err == nil:
@@ -90,4 +94,9 @@ func isCertificateError(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	return verification || authority
+}
+
+// isForeign says that something answered that does not speak HTTP, or not over TLS.
+func isForeign(err error) bool {
+	return errors.Is(err, http.ErrSchemeMismatch) || err != nil && strings.Contains(err.Error(), "malformed HTTP")
 }

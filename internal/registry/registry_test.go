@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -567,7 +568,19 @@ func TestProbeSaysWhyARegistryIsNotReached(t *testing.T) {
 	defer tlsServer.Close()
 	down := httptest.NewServer(nil)
 	down.Close()
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	go func() {
+		if conn, err := other.Accept(); err == nil {
+			fmt.Fprint(conn, "SSH-2.0-OpenSSH_9.2\r\n")
+			conn.Close()
+		}
+	}()
 	tests := []struct{ name, url, hint, why string }{
+		{"another service", "http://" + other.Addr().String(), "check the host and port", "malformed HTTP"},
 		{"nobody listens", down.URL, "curl " + down.URL + "/schemas/types", "connection refused"},
 		{"a certificate of nobody", tlsServer.URL, "schema.registry.ssl.truststore.location", "certificate"},
 		{"http spoken as https", strings.Replace(plainServer.URL, "http:", "https:", 1), "write http://", "HTTP response to HTTPS client"},
@@ -576,8 +589,11 @@ func TestProbeSaysWhyARegistryIsNotReached(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			err := plainServer.client(t, tt.url).Probe(t.Context())
 			p, ok := errors.AsType[*problem.Problem](err)
-			if !ok || p.Code != problem.RegistryUnreachable || !strings.Contains(p.Hint, tt.hint) || !strings.Contains(p.Why, tt.why) {
+			if !ok || p.Exit() != problem.ExitUnavailable || !strings.Contains(p.Hint, tt.hint) || !strings.Contains(p.Why, tt.why) {
 				t.Errorf("got %#v", err)
+			}
+			if foreign := strings.Contains(tt.why, "HTTP"); foreign != (p.Code == problem.RegistryAnswer) {
+				t.Errorf("code %s", p.Code)
 			}
 		})
 	}
