@@ -107,7 +107,8 @@ func TestSchemasThatStopTheQueryInEveryMode(t *testing.T) {
 			"field parsedValue.u  E4003 avro type union [string, int]: silt reads unions of null and one type"},
 		{"recursion", `{"type":"record","name":"r","fields":[{"name":"next","type":["null","r"]}]}`, "field parsedValue.next  E4003 avro type r: "},
 		{"a record without fields", `{"type":"record","name":"r","fields":[]}`, "field parsedValue  E4003 avro type record r: "},
-		{"a decimal of too many digits", `{"type":"record","name":"r","fields":[{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":39}}]}`,
+		{"a decimal of too many digits", `{"type":"record","name":"r","fields":[{"name":"d","type":
+			{"type":"bytes","logicalType":"decimal","precision":39}}]}`,
 			"field parsedValue.d  E4003 avro type bytes: decimal precision 39"},
 		{"text that is no schema", `{"type":"recor"}`, "  E4004 avro schema: "},
 		{"JSON Schema", registry.Schema{ID: 8, Type: "JSON", Text: "{}"}, "  E4003 schemas of type JSON are not supported yet"},
@@ -180,12 +181,12 @@ func TestSelect(t *testing.T) {
 		want    string
 	}{
 		{"every column of Kafka's, in the user's order, key binary", all, false, `
-value=x000000000102780 fixedValue=x0278020e valueSchemaId=1 key=x6bff timestampType=1 timestamp=1700000000123000 offset=5 partition=3 topic="clicks"
+value=x00000000010278020e fixedValue=x0278020e valueSchemaId=1 key=x6bff timestampType=1 timestamp=1700000000123000 offset=5 partition=3 topic="clicks"
 value=null fixedValue=null valueSchemaId=null key=null timestampType=1 timestamp=-1000 offset=6 partition=3 topic="clicks"
 value=x00000001 fixedValue=null valueSchemaId=null key=x timestampType=1 timestamp=9223372036854775807 offset=7 partition=3 topic="clicks"
 value=x0000000001 fixedValue=x valueSchemaId=1 key=x6b timestampType=1 timestamp=-9223372036854775808 offset=8 partition=3 topic="clicks"`},
 		{"the value alone: no record is bad but for its key", []Column{Offset, Key, Value}, true, `
-offset=5 key=null value=x000000000102780
+offset=5 key=null value=x00000000010278020e
 offset=6 key=null value=null
 offset=7 key="" value=x00000001
 offset=8 key="k" value=x0000000001`},
@@ -196,9 +197,8 @@ offset=8 key="k" value=x0000000001`},
 		r := recordsOf(5, ms...)
 		r.TimestampType = 1
 		got := decodeAll(New(o, nil), column.Schema{}, r)
-		want := strings.ReplaceAll(tt.want, "x000000000102780", "x00000000010278020e")
-		if text := "\n" + strings.Join(got.rows(), "\n"); got.err != nil || text != want {
-			t.Errorf("%s: %v\ngot%s\nwant%s", tt.name, got.err, text, want)
+		if text := "\n" + strings.Join(got.rows(), "\n"); got.err != nil || text != tt.want {
+			t.Errorf("%s: %v\ngot%s\nwant%s", tt.name, got.err, text, tt.want)
 		}
 		if len(got.report.Schemas) != 0 || !got.report.Columns.Equal(o.columns()) {
 			t.Errorf("%s: report %+v", tt.name, got.report)
@@ -257,7 +257,8 @@ func TestInvalidUTF8IsKeptWhereTheUserWantsSparksBytes(t *testing.T) {
 		d := New(o, texts{2: rich})
 		got := decodeAll(d, column.Schema{}, recordsOf(0, message{key: []byte("\xff"),
 			value: value(2, 0, []byte{1}, 0, 1, "\xfe", "\xff", 0, 1, "\xc0", 0)}))
-		if want := `offset=0 key="\xff" parsedValue={e:"A" d:1 t:0 m:["\xfe"->"\xff"] l:["\xc0"]}`; got.err != nil || strings.Join(got.rows(), "") != want {
+		const want = `offset=0 key="\xff" parsedValue={e:"A" d:1 t:0 m:["\xfe"->"\xff"] l:["\xc0"]}`
+		if got.err != nil || strings.Join(got.rows(), "") != want {
 			t.Errorf("%s: got %q %v", mode, got.rows(), got.err)
 		}
 	}
@@ -266,11 +267,11 @@ func TestInvalidUTF8IsKeptWhereTheUserWantsSparksBytes(t *testing.T) {
 func TestRejectsAreHandedOverAFewAtATime(t *testing.T) {
 	d := New(options(Drop, Offset, ParsedValue), texts{1: flat})
 	var ms []message
-	for i := range 3*rejectsN + 5 {
+	for i := range 3*rejectsAtOnce + 5 {
 		ms = append(ms, message{value: append(header(int32(i)), 1)})
 	}
 	got := decodeAll(d, column.Schema{}, recordsOf(0, ms...))
-	if got.err != nil || len(got.rejects) != len(ms) || got.most != rejectsN {
+	if got.err != nil || len(got.rejects) != len(ms) || got.most != rejectsAtOnce {
 		t.Fatalf("%v, %d rejects of %d, %d at once", got.err, len(got.rejects), len(ms), got.most)
 	}
 	for i, r := range got.rejects {

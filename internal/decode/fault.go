@@ -22,7 +22,8 @@ const (
 	reasons int = iota
 )
 
-var reasonNames = [reasons]stream.Reason{stream.BadHeader, stream.UnknownID, stream.BadPayload, stream.InvalidUTF8, stream.RecordTooBig, stream.TooDeep}
+var reasonNames = [reasons]stream.Reason{stream.BadHeader, stream.UnknownID, stream.BadPayload, stream.InvalidUTF8,
+	stream.RecordTooBig, stream.TooDeep}
 
 // A fault says what is wrong with a record. It is an error whose text is made when somebody reads it: DROP makes many that nobody reads.
 type fault struct {

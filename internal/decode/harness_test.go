@@ -317,7 +317,8 @@ func readValues(c *column.Column) (values []string) {
 // showReport writes what a report says of its one or no partition.
 func showReport(r stream.Report) string {
 	var lines []string
-	for _, tp := range slices.SortedFunc(maps.Keys(r.Partitions), func(a, b stream.TopicPartition) int { return strings.Compare(a.String(), b.String()) }) {
+	byName := func(a, b stream.TopicPartition) int { return strings.Compare(a.String(), b.String()) }
+	for _, tp := range slices.SortedFunc(maps.Keys(r.Partitions), byName) {
 		p := r.Partitions[tp]
 		lines = append(lines, fmt.Sprintf("%s: rows %d rejected %s nulled %s", tp, p.Rows, showCounts(p.Rejected), showCounts(p.Nulled)))
 	}

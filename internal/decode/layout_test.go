@@ -37,7 +37,8 @@ func same(t *testing.T, got, want string) {
 const (
 	evolved = `{"type":"record","name":"r","fields":[{"name":"n","type":"int"},{"name":"c","type":["null","string"]},
 		{"name":"a","type":"string"},{"name":"s","type":{"type":"record","name":"s","fields":[{"name":"x","type":"int"}]}}]}`
-	enumA = `{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"enum","name":"e","symbols":["RED","GREEN"]}},{"name":"n","type":"int"}]}`
+	enumA = `{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"enum","name":"e","symbols":["RED","GREEN"]}},
+		{"name":"n","type":"int"}]}`
 	upper = `{"type":"record","name":"r","fields":[{"name":"A","type":"string"},{"name":"N","type":"int"}]}`
 	aLong = `{"type":"record","name":"r","fields":[{"name":"a","type":"long"}]}`
 )
@@ -116,7 +117,8 @@ func TestATypeConflictIsLeftToTheCommit(t *testing.T) {
 	schemas := texts{1: aLong, 2: flat, 3: evolved, 4: enumA, 5: `{"type":"record","name":"r","fields":[]}`, 6: deep}
 	d := New(o, schemas)
 	good, conflict := message{value: value(1, 5)}, message{value: value(2, "x", 0)}
-	got := decodeAll(d, table, recordsOf(0, good, good, conflict, message{value: value(3)}, message{}, message{value: value(2)}, message{value: value(77)}),
+	got := decodeAll(d, table,
+		recordsOf(0, good, good, conflict, message{value: value(3)}, message{}, message{value: value(2)}, message{value: value(77)}),
 		recordsOf(7, good, message{value: []byte("junk")}))
 	if got.err != nil || len(got.rows()) != 0 {
 		t.Errorf("%v, rows %q", got.err, got.rows())

@@ -40,7 +40,8 @@ const (
 	Value                       // binary
 )
 
-var columnNames = []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", "parsedValue", "valueSchemaId", "fixedValue", "value"}
+var columnNames = []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", "parsedValue", "valueSchemaId",
+	"fixedValue", "value"}
 
 func (c Column) String() string { return columnNames[c] }
 
@@ -107,7 +108,8 @@ const (
 // sel means the default columns.
 func ParseOptions(vs option.Values, sel []option.Value) (Options, []*problem.Problem) {
 	p := option.NewParser(vs)
-	value := choice(p, "value", []string{"avro", "binary"}, []string{"json-schema", "protobuf", "string"}, "use avro, or binary to land values as they are")
+	value := choice(p, "value", []string{"avro", "binary"}, []string{"json-schema", "protobuf", "string"},
+		"use avro, or binary to land values as they are")
 	key := choice(p, "key", []string{"string", "binary"}, []string{"avro", "json-schema", "protobuf"}, "use string or binary")
 	mode := choice(p, "mode", modeNames, []string{"DEADLETTER"}, "use PERMISSIVE, which lands bad records with nulls, or DROP")
 	o := Options{

@@ -29,7 +29,8 @@ func TestParseOptions(t *testing.T) {
 		{name: "values that are decoded by others", in: []string{"key", "avro", "value", "protobuf"},
 			bad: []string{"p.yaml:1:3  E1206 key: avro is not supported yet", "p.yaml:2:3  E1206 value: protobuf is not supported yet"}},
 		{name: "dead letters", in: []string{"mode", "DEADLETTER"}, bad: []string{"p.yaml:1:3  E1206 mode: DEADLETTER is not supported yet"}},
-		{name: "values that nobody knows", in: []string{"mode", "FAILFASTT", "value", "xml", "limits.maxDepth", "0", "limits.maxRecordBytes", "2GiB",
+		{name: "values that nobody knows", in: []string{"mode", "FAILFASTT", "value", "xml", "limits.maxDepth", "0",
+			"limits.maxRecordBytes", "2GiB",
 			"invalidUtf8", "replace", "limits.maxDepht", "3"}, bad: []string{`1:3  E1204 mode is "FAILFASTT"; want FAILFAST, PERMISSIVE, DROP`,
 			`2:3  E1204 value is "xml"`, `3:3  E1204 limits.maxDepth is "0"; want a whole number from 1`, `4:3  E1204 limits.maxRecordBytes is "2GiB"`,
 			`5:3  E1204 invalidUtf8 is "replace"; want reject, keep`,
@@ -67,7 +68,8 @@ func TestParseOptions(t *testing.T) {
 				if o.KeepInvalidUTF8 {
 					utf8 = "keep"
 				}
-				if got := fmt.Sprintf("%v key %s %s %s %d %d %d", o.Columns, key, o.Mode, utf8, o.MaxRecordBytes, o.MaxDepth, o.MaxSchemasPerBatch); got != tt.want {
+				got := fmt.Sprintf("%v key %s %s %s %d %d %d", o.Columns, key, o.Mode, utf8, o.MaxRecordBytes, o.MaxDepth, o.MaxSchemasPerBatch)
+				if got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
 				}
 			}

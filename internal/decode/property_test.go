@@ -28,7 +28,9 @@ var kinds = []struct {
 	{"short", stream.BadHeader, func(i int) message { return message{nil, []byte{0}, 0} }},
 	{"unknown", stream.UnknownID, func(i int) message { return message{nil, value(9), 0} }},
 	{"truncated", stream.BadPayload, func(i int) message { return message{nil, header(1), 0} }},
-	{"truncated in a list", stream.BadPayload, func(i int) message { return message{nil, value(2, 0, []byte{1}, i, 1, "k", "v", 0, 3, "s"), 0} }},
+	{"truncated in a list", stream.BadPayload, func(i int) message {
+		return message{nil, value(2, 0, []byte{1}, i, 1, "k", "v", 0, 3, "s"), 0}
+	}},
 	{"map key", stream.InvalidUTF8, func(i int) message { return message{nil, value(2, 0, []byte{1}, i, 1, "\xff", "v", 0, 0), 0} }},
 	{"large", stream.RecordTooBig, func(i int) message { return message{[]byte(strings.Repeat("k", 301)), nil, 0} }},
 	{"deep", stream.TooDeep, func(i int) message { return message{nil, value(3, 0), 0} }},
@@ -119,7 +121,8 @@ func TestPermissiveLandsEveryRecordAndDropTheGoodOnes(t *testing.T) {
 		if p := kept.report.Partitions[tp]; p.Rows != int64(len(bad)) || showCounts(p.Nulled) != showCounts(byReason) || len(p.Rejected) > 0 {
 			t.Fatalf("permissive: %s, want %v", showReport(kept.report), byReason)
 		}
-		if p := good.report.Partitions[tp]; p.Rows != int64(len(bad)-len(dropped)) || showCounts(p.Rejected) != showCounts(byReason) || len(p.Nulled) > 0 {
+		p := good.report.Partitions[tp]
+		if p.Rows != int64(len(bad)-len(dropped)) || showCounts(p.Rejected) != showCounts(byReason) || len(p.Nulled) > 0 {
 			t.Fatalf("drop: %s, want %v", showReport(good.report), byReason)
 		}
 		if len(kept.rows()) != len(bad) || len(good.rejects) != len(dropped) {

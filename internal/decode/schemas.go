@@ -58,7 +58,8 @@ func (c *catalog) get(ctx context.Context, id int32) (*compiled, error) {
 	}
 	s, err := c.schemas.Schema(ctx, id)
 	if b, ok := errors.AsType[*registry.BrokenError](err); ok {
-		return nil, &refusal{code: problem.InvalidSchema, text: "the schema cannot be used: " + b.Why, hint: "register the schema anew, with what it refers to"}
+		return nil, &refusal{code: problem.InvalidSchema, text: "the schema cannot be used: " + b.Why,
+			hint: "register the schema anew, with what it refers to"}
 	}
 	if err != nil {
 		return nil, err

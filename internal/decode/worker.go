@@ -52,14 +52,17 @@ type worker struct {
 	rejects []stream.Reject
 }
 
+// A mark is what sets a row of PERMISSIVE apart.
 type mark uint8
 
 const (
-	nulled   mark  = 1 << iota // counted as nulled
-	noValue                    // too large: nothing of the value lands
-	noKey                      // nor of the key
-	rejectsN = 256             // handed over at once
+	nulled  mark = 1 << iota // counted as nulled
+	noValue                  // too large: nothing of the value lands
+	noKey                    // nor of the key
 )
+
+// rejectsAtOnce is how many rejects are handed over at a time.
+const rejectsAtOnce = 256
 
 // A program reads the records of one id into the worker's rows.
 type program struct {
@@ -231,11 +234,11 @@ func (w *worker) bad(i int, f fault) error {
 	case Drop:
 		w.at.rejected[f.why]++
 		if w.faults == nil { // never grown: rejects point into it
-			w.faults = make([]fault, 0, rejectsN)
+			w.faults = make([]fault, 0, rejectsAtOnce)
 		}
 		w.faults = append(w.faults, f)
 		w.rejects = append(w.rejects, w.faults[len(w.faults)-1].reject(w.r, i))
-		if len(w.rejects) == rejectsN {
+		if len(w.rejects) == rejectsAtOnce {
 			return w.reject()
 		}
 		return nil
@@ -303,7 +306,8 @@ func (w *worker) find(i int, id int32) (*program, error) {
 		return nil, nil
 	}
 	var err error
-	if p.walk, err = p.c.schema.Bind(w.rows, w.parsed, avro.Options{CheckUTF8: w.o.Mode == Drop, KeepInvalidUTF8: w.o.KeepInvalidUTF8}); err != nil {
+	o := avro.Options{CheckUTF8: w.o.Mode == Drop, KeepInvalidUTF8: w.o.KeepInvalidUTF8}
+	if p.walk, err = p.c.schema.Bind(w.rows, w.parsed, o); err != nil {
 		return nil, problem.New(problem.Internal, "schema id %d: %w", id, err)
 	}
 	w.programs[id] = p

@@ -57,8 +57,8 @@ var refusedPrefixes = []struct{ prefix, instead string }{
 // refusedKeys are options of Confluent's clients and serializers that have no meaning for a reader of schemas by id.
 var refusedKeys = []string{"auto.register.schemas", "use.latest.version", "use.latest.with.metadata", "use.schema.id", "normalize.schemas",
 	"latest.compatibility.strict", "latest.cache.ttl.sec", "latest.cache.size", "max.schemas.per.subject", "key.subject.name.strategy",
-	"value.subject.name.strategy", "specific.avro.reader", "avro.reflection.allow.null", "avro.use.logical.type.converters", "context.name.strategy",
-	"http.connect.timeout.ms", "http.read.timeout.ms", "max.retries", "retries.wait.ms", "retries.max.wait.ms"}
+	"value.subject.name.strategy", "specific.avro.reader", "avro.reflection.allow.null", "avro.use.logical.type.converters",
+	"context.name.strategy", "http.connect.timeout.ms", "http.read.timeout.ms", "max.retries", "retries.wait.ms", "retries.max.wait.ms"}
 
 // ParseOptions reads the section registry (Confluent's client properties, interface.md 3). It reads the truststore file.
 func ParseOptions(vs option.Values, allowInsecure bool) (Options, []*problem.Problem) {
@@ -184,10 +184,11 @@ func truststore(p *option.Parser, o *Options) {
 			Fix("convert the truststore to PEM: keytool -exportcert -rfc -keystore FILE -alias NAME")
 		return
 	}
-	if v, ok := p.Value("schema.registry.ssl.endpoint.identification.algorithm"); ok && !strings.EqualFold(strings.TrimSpace(v.Reveal()), "https") {
+	v, ok := p.Value("schema.registry.ssl.endpoint.identification.algorithm")
+	if ok && !strings.EqualFold(strings.TrimSpace(v.Reveal()), "https") {
 		p.Report(v, problem.Unsupported, "%s: %q is not supported; want https", v.Key, v.Shown())
 	}
-	v, ok := p.Lookup(key)
+	v, ok = p.Lookup(key)
 	if !ok || v.IsList {
 		return
 	}

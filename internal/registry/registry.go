@@ -130,7 +130,8 @@ func New(o Options, env Env) *Client {
 			ForceAttemptHTTP2:     true,
 		}
 	}
-	c := &Client{o: o, env: env, maxBytes: maxAnswerBytes, maxReferences: maxReferences, known: map[int32]Schema{}, unknown: map[int32]time.Time{}, flights: map[int32]*flight{}}
+	c := &Client{o: o, env: env, maxBytes: maxAnswerBytes, maxReferences: maxReferences,
+		known: map[int32]Schema{}, unknown: map[int32]time.Time{}, flights: map[int32]*flight{}}
 	c.http = &http.Client{Transport: env.Transport, CheckRedirect: sameHost}
 	for _, e := range o.Endpoints {
 		c.scrub.Add(e.Login)

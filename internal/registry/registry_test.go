@@ -280,7 +280,8 @@ func TestRetriesBackOff(t *testing.T) {
 	}
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	s := f.clock.slept
-	if len(s) != 40 || s[0] != ms(187)+500*time.Microsecond || s[1] != ms(375) || s[2] != 7*time.Second || s[3] != longestAsked || s[39] != longestWait*3/4 {
+	if len(s) != 40 || s[0] != ms(187)+500*time.Microsecond || s[1] != ms(375) || s[2] != 7*time.Second ||
+		s[3] != longestAsked || s[39] != longestWait*3/4 {
 		t.Errorf("slept %v", s)
 	}
 	c.Close()
@@ -522,7 +523,8 @@ func TestProbe(t *testing.T) {
 		{"no password", status(401), false, "E3002 the schema registry URL refuses the login: status 401", "give a login"},
 		{"no right", status(403), true, "E3002 the schema registry URL refuses the login: status 403", "DeveloperRead"},
 		{"broken", status(500), true, "E3001 the schema registry URL answers with an error", "wait until"},
-		{"slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, true, "E3001 the schema registry URL does not answer", "curl"},
+		{"slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, true,
+			"E3001 the schema registry URL does not answer", "curl"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
