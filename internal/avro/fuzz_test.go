@@ -4,8 +4,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/siltlake/silt/internal/column"
 )
 
@@ -41,7 +39,7 @@ func FuzzProgramAgainstBytes(f *testing.F) {
 					t.Fatal("a fault without a reason")
 				}
 				x.rows.CutBack()
-				if d := cmp.Diff(before, pictureOf(x.rows), cmp.AllowUnexported(picture{})); d != "" {
+				if d := diff(before, pictureOf(x.rows)); d != "" {
 					t.Fatalf("schema %v left a trace: %s", x.texts, d)
 				}
 			}

@@ -7,8 +7,11 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/siltlake/silt/internal/column"
 )
@@ -542,3 +545,11 @@ func (t *genType) kinds(count map[string]int) {
 }
 
 func keys(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }
+
+// diff is cmp.Diff, for which equal values cost little.
+func diff(want, got any) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got, cmp.AllowUnexported(entry{}, picture{}))
+}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	twmb "github.com/twmb/avro"
 	"pgregory.net/rapid"
 
@@ -134,12 +133,12 @@ func walkBlock(t *rapid.T, g *generator, x *target, block *column.Block) {
 			continue
 		}
 		x.rows.CutBack()
-		if d := cmp.Diff(before, pictureOf(x.rows), cmp.AllowUnexported(picture{})); d != "" {
+		if d := diff(before, pictureOf(x.rows)); d != "" {
 			t.Fatalf("schema %s, record %x left a trace: %s", x.texts[r.id], buf[r.from:r.to], d)
 		}
 	}
 	for i, w := range wants {
-		if d := cmp.Diff(w, got(x.rows, buf, x.column, i), cmp.AllowUnexported(entry{})); d != "" {
+		if d := diff(w, got(x.rows, buf, x.column, i)); d != "" {
 			t.Fatalf("schemas %s, row %d: %s", strings.Join(x.texts, "\n"), i, d)
 		}
 	}
@@ -147,7 +146,7 @@ func walkBlock(t *rapid.T, g *generator, x *target, block *column.Block) {
 	for _, p := range x.programs {
 		p.Learn()
 	}
-	if d := cmp.Diff(pictureOf(column.NewRows(x.layout)), pictureOf(x.rows), cmp.AllowUnexported(picture{})); d != "" {
+	if d := diff(pictureOf(column.NewRows(x.layout)), pictureOf(x.rows)); d != "" {
 		t.Fatalf("Append left a trace: %s", d)
 	}
 }
@@ -158,7 +157,7 @@ func compareWithTwmb(t *rapid.T, s *twmb.Schema, b []byte, u genUse, v any) {
 	if _, err := s.Decode(b, &x); err != nil {
 		t.Fatalf("%s: %x: %v", s, b, err)
 	}
-	if d := cmp.Diff(plain(u, v), plainTwmb(u, x)); d != "" {
+	if d := diff(plain(u, v), plainTwmb(u, x)); d != "" {
 		t.Fatalf("%s: %x: %s", s, b, d)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/siltlake/silt/internal/column"
 )
 
@@ -124,7 +122,7 @@ func TestValues(t *testing.T) {
 				t.Errorf("%s %s: %v", c.typ, c.record, p.Fault())
 				continue
 			}
-			if d := cmp.Diff(c.want, got(rows, buf, rows.Layout.Tree[0], 0), cmp.AllowUnexported(entry{})); d != "" {
+			if d := diff(c.want, got(rows, buf, rows.Layout.Tree[0], 0)); d != "" {
 				t.Errorf("%s %s: %s", c.typ, c.record, d)
 			}
 			rows.CutBack()
@@ -222,7 +220,7 @@ func TestBadRecordsAreRefused(t *testing.T) {
 			t.Errorf("%s %s:\n got %s: %s\nwant %s: %s", c.typ, c.record, f.Field, f.Reason, c.field, c.reason)
 		}
 		rows.CutBack()
-		if d := cmp.Diff(before, pictureOf(rows), cmp.AllowUnexported(picture{})); d != "" {
+		if d := diff(before, pictureOf(rows)); d != "" {
 			t.Errorf("%s %s left a trace: %s", c.typ, c.record, d)
 		}
 		for _, slack := range slacks() { // whatever follows, and nothing of it is read beyond the slack
@@ -327,7 +325,7 @@ func TestGroupsGrowBetweenAndWithinRows(t *testing.T) {
 			rows.AddRow()
 		}
 		for i, w := range wants {
-			if d := cmp.Diff(w, got(rows, buf, rows.Layout.Tree[0], i), cmp.AllowUnexported(entry{})); d != "" {
+			if d := diff(w, got(rows, buf, rows.Layout.Tree[0], i)); d != "" {
 				t.Errorf("lists of %v items, row %d: %s", lengths, i, d)
 			}
 		}
@@ -361,7 +359,7 @@ func TestMissingFieldsAreNullInEveryRow(t *testing.T) {
 		rows.AddRow()
 	}
 	for i := range 3 {
-		if d := cmp.Diff(want, got(rows, buf, l.Tree[0], i)); d != "" {
+		if d := diff(want, got(rows, buf, l.Tree[0], i)); d != "" {
 			t.Errorf("row %d: %s", i, d)
 		}
 	}
@@ -426,29 +424,27 @@ func TestOneRowsItemsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, blocks := range []int{1, 7} {
-			for _, more := range []int{0, 1} {
-				items := maxValues/c.weight + more - c.first
-				var b []byte
-				if c.first > 0 {
-					b = append(binary.AppendVarint(b, int64(c.first)), make([]byte, c.first+1)...)
-				}
-				for left := items; left > 0; {
-					n := min(left, (items+blocks-1)/blocks)
-					b = append(binary.AppendVarint(b, int64(n)), make([]byte, n)...)
-					left -= n
-				}
-				buf := padded(append(b, 0))
-				ok := p.Walk(buf, 0, len(buf)-column.Slack)
-				if ok != (more == 0) {
-					t.Errorf("%s: %d items in %d blocks: %v, %v", c.schema, items, blocks, ok, p.Fault())
-				}
-				if !ok && p.Fault().Reason != "the record's arrays and maps take more than 4194304 values" {
-					t.Errorf("got %v", p.Fault())
-				}
-				rows.CutBack()
+		for _, k := range []struct{ blocks, more int }{{1, 0}, {1, 1}, {7, 0}, {7, 1}} {
+			items := maxValues/c.weight + k.more - c.first
+			var b []byte
+			if c.first > 0 {
+				b = append(binary.AppendVarint(b, int64(c.first)), make([]byte, c.first+1)...)
+			}
+			for left := items; left > 0; {
+				n := min(left, (items+k.blocks-1)/k.blocks)
+				b = append(binary.AppendVarint(b, int64(n)), make([]byte, n)...)
+				left -= n
+			}
+			buf := padded(append(b, 0))
+			ok := p.Walk(buf, 0, len(buf)-column.Slack)
+			if ok != (k.more == 0) {
+				t.Errorf("%s: %d items in %d blocks: %v, %v", c.schema, items, k.blocks, ok, p.Fault())
+			}
+			if !ok && p.Fault().Reason != "the record's arrays and maps take more than 4194304 values" {
+				t.Errorf("got %v", p.Fault())
 			}
 		}
+		rows.CutBack()
 	}
 }
 
@@ -500,7 +496,7 @@ func TestMixedNullsReadTheSame(t *testing.T) {
 		if pass == 0 {
 			want = all
 		}
-		if d := cmp.Diff(want, all); d != "" {
+		if d := diff(want, all); d != "" {
 			t.Fatalf("pass %d: %s", pass, d)
 		}
 		block.Append(buf, rows)
