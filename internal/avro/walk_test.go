@@ -443,8 +443,8 @@ func TestOneRowsItemsAreBounded(t *testing.T) {
 			if !ok && p.Fault().Reason != "the record's arrays and maps take more than 4194304 values" {
 				t.Errorf("got %v", p.Fault())
 			}
+			rows.CutBack()
 		}
-		rows.CutBack()
 	}
 }
 
