@@ -6,8 +6,8 @@
 //	offsets/N     "v1\n" {"batchWatermarkMs":...} "\n" {...}   what batch N reads up to, written before it runs
 //	commits/N     "v1\n" {"nextBatchWatermarkMs":0}            batch N is in the table
 //
-// Every file is created whole by put-if-absent and never changes, with two exceptions that a torn write makes necessary: an offsets/N
-// that cannot be read is removed, and a commits/N that cannot be read is written anew. On local disk Hadoop keeps a hidden .NAME.crc
+// Every file is created whole by put-if-absent and never changes, with one exception that a torn write makes necessary: a newest offsets/N
+// or commits/N that cannot be read is written anew, or, if batch N is not in the table, removed. On local disk Hadoop keeps a hidden .NAME.crc
 // beside every file and refuses a file that does not match it; silt writes and heeds them there (crc.go).
 //
 // The facts are those of Spark's OffsetSeqLog, CommitLog, StreamMetadata, KafkaSourceInitialOffsetWriter and CheckpointFileManager.

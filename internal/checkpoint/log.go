@@ -122,41 +122,74 @@ func (l *Log) Done(ctx context.Context, n int64) error {
 			return l.unreadable(err, key, "")
 		}
 	}
-	return l.replaceCommit(ctx, key)
+	if err := l.replace(ctx, key, []byte(commitEntry)); err != nil {
+		return err
+	}
+	l.torn = -1
+	return nil
 }
 
-// replaceCommit writes anew a commits/N that cannot be read. What it held was the same.
-func (l *Log) replaceCommit(ctx context.Context, key string) error {
+// replace writes a file anew that cannot be read. It is whole all the time, or as torn as it was.
+func (l *Log) replace(ctx context.Context, key string, data []byte) error {
 	if err := l.unsum(ctx, key); err != nil { // first, so that no crash leaves a checksum that refuses the new bytes
 		return err
 	}
-	if err := l.store.Put(ctx, key, []byte(commitEntry)); err != nil {
+	if err := l.store.Put(ctx, key, data); err != nil {
 		return l.failed(err, key)
 	}
-	l.sum(ctx, key, []byte(commitEntry))
-	l.torn = -1
+	l.sum(ctx, key, data)
 	return nil
 }
 
 // Discard implements stream.Log. An offsets/N that can be read was written by another run in the meantime: ErrFenced.
 func (l *Log) Discard(ctx context.Context, n int64) error {
 	key := offsetsKey(n)
-	data, err := l.read(ctx, key)
-	if err == nil {
-		_, err = parseEntry(data)
-		err = asTorn(err)
-	}
-	switch {
-	case err == nil:
+	if _, readable, err := l.reread(ctx, n); err != nil {
+		return err
+	} else if readable {
 		return l.fenced(key)
-	case errors.Is(err, fs.ErrNotExist): // removed before, but perhaps not its checksum
-	case !errors.As(err, new(*tornError)):
-		return l.unreadable(err, key, "")
 	}
 	if err := l.store.Delete(ctx, key); err != nil {
 		return l.failed(err, key)
 	}
 	return l.unsum(ctx, key)
+}
+
+// Restore implements stream.Log. An offsets/N that can be read was restored by another run in the meantime, or is ErrFenced.
+func (l *Log) Restore(ctx context.Context, b stream.Batch) error {
+	key := offsetsKey(b.ID)
+	if b.ID != l.newest+1 {
+		return problem.New(problem.Internal, "restoring batch %d after batch %d", b.ID, l.newest)
+	}
+	e, readable, err := l.reread(ctx, b.ID)
+	switch {
+	case err != nil:
+		return err
+	case readable && !e.offsets.Equal(b.End):
+		return l.fenced(key)
+	case !readable:
+		e = l.last.following(b.End, b.Time)
+		if err := l.replace(ctx, key, e.format()); err != nil {
+			return err
+		}
+	}
+	l.newest, l.last = b.ID, e
+	return nil
+}
+
+// reread reads an entry that could not be read when the log was opened. It may be gone.
+func (l *Log) reread(ctx context.Context, n int64) (e entry, readable bool, err error) {
+	data, err := l.read(ctx, offsetsKey(n))
+	if err == nil {
+		if e, err = parseEntry(data); err == nil {
+			return e, true, nil
+		}
+		err = asTorn(err)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*tornError)) {
+		return entry{}, false, nil
+	}
+	return entry{}, false, l.unreadable(err, offsetsKey(n), "")
 }
 
 // create writes a file that must be new, or hold the same bytes already. It returns ErrFenced (in a problem) if it holds others.

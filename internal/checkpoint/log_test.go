@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -366,6 +367,89 @@ func TestTheNewestOffsetsMayBeTorn(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTornOffsetsAreRestoredInPlace(t *testing.T) {
+	m := load(t, "testdata/spark4-direct")
+	put(t, m, "offsets/2", "")
+	var lines []string
+	l, state := opened(t, store.Traced(m, func(line string) {
+		if !strings.HasPrefix(line, "get") {
+			lines = append(lines, line)
+		}
+	}), Options{CRC: true})
+	if state.Unreadable == nil {
+		t.Fatalf("got %+v", state)
+	}
+	lines = nil
+	if err := l.Restore(t.Context(), batch(2, ends(100, 100), ends(150, 150), 1795476521843)); err != nil {
+		t.Fatal(err)
+	}
+	golden := files(t, "testdata/spark4-direct")
+	for _, key := range []string{"offsets/2", "offsets/.2.crc"} {
+		if got := get(t, m, key); got != golden[key] {
+			t.Errorf("%s: got %q, want %q", key, got, golden[key])
+		}
+	}
+	if d := cmp.Diff([]string{"delete offsets/.2.crc", "put offsets/2", "put offsets/.2.crc"}, lines); d != "" { // at no moment is it missing
+		t.Error(d)
+	}
+	if err := l.Plan(t.Context(), batch(3, ends(150, 150), ends(160, 160), 1)); err != nil {
+		t.Errorf("the log goes on: %v", err)
+	}
+	// Another run restored it meanwhile, or wrote something else.
+	put(t, m, "offsets/3", "")
+	a, _ := opened(t, m, Options{CRC: true})
+	b, _ := opened(t, m, Options{CRC: true})
+	c, _ := opened(t, m, Options{CRC: true})
+	for _, l := range []*Log{a, b} {
+		if err := l.Restore(t.Context(), batch(3, ends(150, 150), ends(160, 160), 1)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.Restore(t.Context(), batch(3, ends(150, 150), ends(170, 170), 1)); !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
+	if err := a.Restore(t.Context(), batch(9, ends(150, 150), ends(170, 170), 1)); problem.ExitStatus(err) != problem.ExitFailed {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A run that goes on while the log is opened makes the two listings differ; that is no corruption.
+func TestOpenListsAgainWhileAnotherRunGoesOn(t *testing.T) {
+	for moves, ok := range map[int]bool{1: true, 100: false} {
+		m := load(t, "testdata/spark4-direct")
+		other, _ := opened(t, m, Options{})
+		n := int64(3)
+		l := New(between{m, func(prefix string) {
+			for i := 0; prefix == offsetsDir && moves > 0 && i < 2; i++ { // two batches after commits was listed
+				moves--
+				if err := other.Plan(t.Context(), batch(n, ends(n, n), ends(n+1, n+1), n)); err != nil {
+					t.Fatal(err)
+				}
+				if err := other.Done(t.Context(), n); err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+		}}, Options{})
+		state, err := l.Open(t.Context())
+		if ok && (err != nil || state.Planned != n-1) || !ok && !errors.Is(err, stream.ErrFenced) {
+			t.Errorf("got %+v, %v", state, err)
+		}
+		_ = l.Close()
+	}
+}
+
+// between is a store where something happens before each listing.
+type between struct {
+	*store.Memory
+	before func(prefix string)
+}
+
+func (b between) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
+	b.before(prefix)
+	return b.Memory.List(ctx, prefix, after)
 }
 
 func TestDiscardLeavesWhatCanBeRead(t *testing.T) {

@@ -23,11 +23,7 @@ func (l *Log) Open(ctx context.Context) (stream.State, error) {
 		return stream.State{}, l.failed(err, "")
 	}
 	l.queryID, l.started, l.newest, l.last, l.torn = "", false, -1, entry{}, -1
-	offsets, err := l.ids(ctx, offsetsDir)
-	if err != nil {
-		return stream.State{}, err
-	}
-	commits, err := l.ids(ctx, commitsDir)
+	offsets, commits, err := l.list(ctx)
 	if err != nil {
 		return stream.State{}, err
 	}
@@ -40,13 +36,31 @@ func (l *Log) Open(ctx context.Context) (stream.State, error) {
 	if s.Done, err = l.openCommits(ctx, commits); err != nil {
 		return stream.State{}, err
 	}
-	if len(offsets) > 0 {
-		s.Planned = offsets[len(offsets)-1]
-	}
+	s.Planned = newest(offsets)
 	if err := l.checkIDs(s, offsets); err != nil {
 		return stream.State{}, err
 	}
 	return l.openOffsets(ctx, s)
+}
+
+// list lists both logs. If they do not fit together, another run may have moved on between the two listings: they are listed again until
+// they fit or stay as they are.
+func (l *Log) list(ctx context.Context) (offsets, commits []int64, err error) {
+	const tries = 5
+	for range tries {
+		lastOffsets, lastCommits := offsets, commits
+		if commits, err = l.ids(ctx, commitsDir); err != nil {
+			return nil, nil, err
+		}
+		if offsets, err = l.ids(ctx, offsetsDir); err != nil {
+			return nil, nil, err
+		}
+		planned, done := newest(offsets), newest(commits)
+		if planned == done || planned == done+1 || slices.Equal(offsets, lastOffsets) && slices.Equal(commits, lastCommits) {
+			return offsets, commits, nil
+		}
+	}
+	return nil, nil, l.fenced(offsetsKey(newest(offsets)))
 }
 
 // ids lists the batches of which dir has a file, in order. Names that are not longs are not batches: Databricks leaves folders there.
@@ -215,6 +229,14 @@ func lowest(ids ...[]int64) int64 {
 		}
 	}
 	return max(least, 0)
+}
+
+// newest is the greatest of ids in order; -1 without any.
+func newest(ids []int64) int64 {
+	if len(ids) == 0 {
+		return -1
+	}
+	return ids[len(ids)-1]
 }
 
 // shown names a batch that may not be.

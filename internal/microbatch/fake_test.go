@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -415,7 +416,7 @@ type world struct {
 	disk   store.Store
 	o      Options
 
-	ids      int
+	ids      atomic.Int64
 	progress []Progress
 	extra    []Extra
 	trace    []string
@@ -432,7 +433,7 @@ func (w *world) process(disk store.Store) (*Runner, *fakeSink, func()) {
 	sink := &fakeSink{fakeTable: w.table}
 	log := checkpoint.New(disk, checkpoint.Options{CRC: true})
 	r := &Runner{Source: w.source, Decoding: &fakeDecoding{}, Sink: sink, Log: log, Options: w.o, Now: time.Now,
-		NewID: func() string { w.ids++; return fmt.Sprintf("%08d-0000-4000-8000-000000000000", w.ids) },
+		NewID: func() string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", w.ids.Add(1)) },
 		Progress: func(p Progress, x Extra) {
 			w.progress, w.extra = append(w.progress, p), append(w.extra, x)
 		},

@@ -104,7 +104,7 @@ func ahead(s stream.State, t stream.InTable, o Start) *problem.Problem {
 	}
 	return diverged("%s holds batch %d of query %s, and the checkpoint %s", o.Table, t.Batch, s.QueryID, planned).
 		At(problem.File(o.Checkpoint)).
-		Fix("restore the checkpoint as it was after batch %d; with an older one rows would be landed twice", t.Batch)
+		Fix("stop other runs of the query; if there are none, restore the checkpoint as it was after batch %d: with an older one rows would be landed twice", t.Batch)
 }
 
 func diverged(format string, args ...any) *problem.Problem {

@@ -146,10 +146,7 @@ func (q *run) rebuild(b stream.Batch) error {
 	if b.Time.IsZero() {
 		b.Time = q.Now().UTC().Truncate(time.Millisecond)
 	}
-	if err := q.Log.Discard(q.work, b.ID); err != nil {
-		return err
-	}
-	return q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Plan(q.work, b) })
+	return q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Restore(q.work, b) })
 }
 
 // resume makes ready to run a batch again.

@@ -195,8 +195,11 @@ type Log interface {
 	Plan(ctx context.Context, b Batch) error
 	// Done writes commits/N; N already there is success.
 	Done(ctx context.Context, n int64) error
-	// Discard removes offsets/N that cannot be read, so that N can be planned again.
+	// Discard removes offsets/N that cannot be read, of which nothing is in the table, so that N can be planned again.
 	Discard(ctx context.Context, n int64) error
+	// Restore replaces offsets/N that cannot be read by what the table says of batch N. At no moment is N missing: a table that is ahead
+	// of its log is refused.
+	Restore(ctx context.Context, b Batch) error
 }
 
 // State is what a Log holds.
