@@ -576,7 +576,12 @@ func TestProbeSaysWhyARegistryIsNotReached(t *testing.T) {
 	}
 	defer other.Close()
 	go func() {
-		if conn, err := other.Accept(); err == nil {
+		for {
+			conn, err := other.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 4096)) // the request, so that this is its answer
 			fmt.Fprint(conn, "SSH-2.0-OpenSSH_9.2\r\n")
 			conn.Close()
 		}
