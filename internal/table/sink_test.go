@@ -363,6 +363,24 @@ func TestARefusedSchemaLeavesNothing(t *testing.T) {
 	}
 }
 
+// A worker that meets types which do not merge counts rows that it does not write: the conflict is what the user hears of.
+func TestATypeConflictIsReportedBeforeTheCounts(t *testing.T) {
+	ctx := context.Background()
+	k := testSink(store.NewMemory(testClock), Options{MergeSchema: true, TargetFileSize: defaultFileSize}, 1)
+	if err := land(t, k, testBatch(0), withValue(str("a"))); err != nil {
+		t.Fatal(err)
+	}
+	begun, err := k.Begin(ctx, testBatch(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = begun.Commit(ctx, testReport(testBatch(1), map[int32]column.Schema{2: withValue(column.Nullable("a", column.Primitive(column.Long)))}))
+	var p *problem.Problem
+	if !errors.Is(err, stream.ErrNotCommitted) || !errors.As(err, &p) || p.Code != problem.IncompatibleTypes || p.Where.SchemaID != 2 {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Whatever store operation fails or is the last before a crash: afterwards the batch is run again until it is in, and it is in once.
 func TestEveryFaultOfABatchLeavesItInTheTableOnce(t *testing.T) {
 	for _, fault := range []store.Fault{store.FailBefore, store.FailAfter, store.CrashBefore, store.CrashAfter} {

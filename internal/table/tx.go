@@ -62,6 +62,10 @@ func (t *tx) register(a *delta.Add, s column.Schema, rows int64) {
 
 // Commit implements stream.Tx.
 func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
+	// What the schemas of the batch do to the table comes first: a worker that met types which do not merge has written no rows of them.
+	if _, err := t.fold(ctx, t.sink.snapshot, r); err != nil {
+		return -1, t.failed(fmt.Errorf("%w: %w", delta.ErrNotCommitted, err))
+	}
 	if _, rows, _, _ := r.Totals(); rows != t.rows {
 		return -1, errors.Join(stream.ErrNotCommitted, problem.New(problem.CountMismatch,
 			"batch %d: its workers counted %d rows and its files have %d; nothing was committed", t.batch.ID, rows, t.rows).
@@ -135,27 +139,14 @@ func (t *tx) actions(ctx context.Context, s *delta.Snapshot, r stream.Report) ([
 	if v, ok := s.Txn(b.QueryID); ok && v.Version >= b.ID {
 		return nil, fmt.Errorf("%w: the table holds batch %d of this query", stream.ErrFenced, v.Version)
 	}
-	in := foldInput{Table: s.Schema(), Exists: s.Exists(), MergeSchema: k.options.MergeSchema, Report: r, ShufflePartitions: b.ShufflePartitions}
-	if in.Exists {
-		own, err := k.createdBySilt(ctx)
-		if err != nil {
-			return nil, err
-		}
-		in.Own = own
-	}
-	f, err := foldSchemas(in)
+	f, err := t.fold(ctx, s, r)
 	if err != nil {
 		return nil, err
-	}
-	for _, fs := range t.schemas {
-		if !f.Schema.Contains(fs) {
-			return nil, &movedError{f.Schema}
-		}
 	}
 	now := k.deps.Now().UnixMilli()
 	var out []delta.Action
 	switch {
-	case !in.Exists:
+	case !s.Exists():
 		out = append(out, delta.NewMetaData(k.deps.NewID(), f.Schema.JSON(), now), delta.ProtocolFor(f.Schema))
 	case len(f.Changes) > 0:
 		m := s.MetaData().Clone()
@@ -172,6 +163,27 @@ func (t *tx) actions(ctx context.Context, s *delta.Snapshot, r stream.Report) ([
 		out = append(out, a)
 	}
 	return out, nil
+}
+
+// fold decides the table's schema, and that the batch's files fit it.
+func (t *tx) fold(ctx context.Context, s *delta.Snapshot, r stream.Report) (fold, error) {
+	in := foldInput{Table: s.Schema(), Exists: s.Exists(), MergeSchema: t.sink.options.MergeSchema, Report: r, ShufflePartitions: t.batch.ShufflePartitions}
+	if in.Exists {
+		var err error
+		if in.Own, err = t.sink.createdBySilt(ctx); err != nil {
+			return fold{}, err
+		}
+	}
+	f, err := foldSchemas(in)
+	if err != nil {
+		return fold{}, err
+	}
+	for _, fs := range t.schemas {
+		if !f.Schema.Contains(fs) {
+			return fold{}, &movedError{f.Schema}
+		}
+	}
+	return f, nil
 }
 
 // commitInfo is as Spark's Delta sink writes it (spark.md 9), with silt's own key.
