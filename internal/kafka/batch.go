@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -155,16 +156,7 @@ func scanBatches(b []byte, start, end int64) (scan, error) {
 	}
 }
 
-// varint reads a zigzag varint; the position is -1 if it is longer than ten bytes or than b.
-func varint(b []byte, pos int) (int64, int) {
-	if uint(pos) < uint(len(b)) {
-		if u := b[pos]; u < 0x80 {
-			return int64(u>>1) ^ -int64(u&1), pos + 1
-		}
-	}
-	return longVarint(b, pos)
-}
-
+// longVarint reads a zigzag varint; the position is -1 if it is longer than ten bytes or than b.
 func longVarint(b []byte, pos int) (int64, int) {
 	var u uint64
 	for shift := uint(0); uint(pos) < uint(len(b)) && shift < 70; shift += 7 {
@@ -172,10 +164,23 @@ func longVarint(b []byte, pos int) (int64, int) {
 		pos++
 		u |= uint64(c&0x7f) << shift
 		if c < 0x80 {
-			return int64(u>>1) ^ -int64(u&1), pos
+			return unzigzag(u), pos
 		}
 	}
 	return 0, -1
+}
+
+func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+
+// shortVarint reads a varint, still zigzag, at the low end of a word, and says how many bytes it has: 1, 2, or 0 where it has more.
+func shortVarint(w uint64) (u uint64, n uint) {
+	if w&0x80 == 0 {
+		return w & 0x7f, 1
+	}
+	if w&0x8000 == 0 {
+		return w&0x7f | w>>1&0x3f80, 2
+	}
+	return 0, 0
 }
 
 // A cursor stands before a record of an open batch.
@@ -187,70 +192,118 @@ type cursor struct {
 	last int64 // offset delta of the record before; -1 at first
 }
 
+// A record is what a cursor reads of one.
+type record struct {
+	time, delta int64 // relative to the batch's
+	key, value  stream.Span
+	next        int // position of the next record
+}
+
 // parse appends up to most records of the range [start, end) that lie in b to dst, whose slices have room for them, and says whether the
 // batch is through: its last record was read, or one at or past end. What is not in the range is skipped.
+//
+// REQUIRES: b has column.Slack bytes of capacity past the cursor's end.
 func (c *cursor) parse(b []byte, dst *stream.Records, start, end int64, most int) (through bool, err error) {
 	k := len(dst.Offset)
-	offsets, times := dst.Offset[:k+most], dst.Timestamp[:k+most]
-	keys, values := dst.Key[:k+most], dst.Value[:k+most]
-	logAppend := c.h.attributes&attrLogAppend != 0
-	b = b[:c.end]
+	offsets := dst.Offset[:k+most]
+	times, keys, values := dst.Timestamp[:len(offsets)], dst.Key[:len(offsets)], dst.Value[:len(offsets)]
+	timeBase, timeMask := c.h.firstTime, int64(-1)
+	if c.h.attributes&attrLogAppend != 0 { // the time of append holds for all records
+		timeBase, timeMask = c.h.maxTime, 0
+	}
+	b = b[:c.end+column.Slack]
 	pos, last, left := c.pos, c.last, c.left
+	var r record
 	for ; left > 0 && k < len(offsets); left-- {
-		n, p := varint(b, pos)
-		if p < 0 || n < minRecordLen-1 || n > int64(len(b)-p) {
-			return false, c.bad("a record's length is wrong")
+		if !r.readShort(b, pos, c.end) {
+			if why := r.read(b[:c.end], pos); why != "" {
+				return false, c.bad(why)
+			}
 		}
-		pos = p + int(n) // the next record
-		timeDelta, p := varint(b, p+1)
-		if p < 0 {
-			return false, c.bad("a record's timestamp is wrong")
-		}
-		delta, p := varint(b, p)
-		if p < 0 || delta <= last || delta > c.h.deltaLimit {
+		if r.delta <= last || r.delta > c.h.deltaLimit {
 			return false, c.bad("a record's offset is wrong")
 		}
-		last = delta
-		keyLen, p := varint(b, p)
-		if p < 0 || p > pos || keyLen > int64(pos-p) {
-			return false, c.bad("a record's key is longer than the record")
-		}
-		key := stream.Span{Off: uint32(p), Len: -1}
-		if keyLen >= 0 {
-			key.Len = int32(keyLen)
-			p += int(keyLen)
-		}
-		valueLen, p := varint(b, p)
-		if p < 0 || p >= pos || valueLen >= int64(pos-p) { // a count of headers follows
-			return false, c.bad("a record's value is longer than the record")
-		}
-		offset := c.h.base + delta
+		pos, last = r.next, r.delta
+		offset := c.h.base + r.delta
 		if offset < start {
 			continue
 		}
 		if offset >= end {
-			c.left = 0
-			c.trim(dst, k)
-			return true, nil
+			through = true
+			break
 		}
-		value := stream.Span{Off: uint32(p), Len: int32(max(valueLen, -1))}
-		offsets[k], keys[k], values[k] = offset, key, value
-		times[k] = c.h.firstTime + timeDelta
-		if logAppend {
-			times[k] = c.h.maxTime
-		}
+		offsets[k], times[k], keys[k], values[k] = offset, timeBase+r.time&timeMask, r.key, r.value
 		k++
 	}
+	dst.Offset, dst.Timestamp, dst.Key, dst.Value = offsets[:k], times[:k], keys[:k], values[:k]
 	c.pos, c.last, c.left = pos, last, left
-	c.trim(dst, k)
 	if left == 0 && pos != c.end {
 		return false, c.bad(fmt.Sprintf("%d bytes follow its last record", c.end-pos))
 	}
-	return left == 0, nil
+	return through || left == 0, nil
 }
 
-func (c *cursor) trim(dst *stream.Records, n int) {
-	dst.Offset, dst.Timestamp, dst.Key, dst.Value = dst.Offset[:n], dst.Timestamp[:n], dst.Key[:n], dst.Value[:n]
+// readShort reads a record all of whose varints have at most two bytes, which is nearly every one, by words of 8 bytes. It is false where
+// that does not hold or the record is not right.
+func (r *record) readShort(b []byte, pos, end int) bool {
+	if pos >= end {
+		return false
+	}
+	u, n := shortVarint(binary.LittleEndian.Uint64(b[pos:]))
+	p := pos + int(n)
+	r.next = p + int(unzigzag(u))
+	if n == 0 || r.next > end || r.next-p < minRecordLen-1 {
+		return false
+	}
+	w := binary.LittleEndian.Uint64(b[p+1:]) // behind the attributes
+	time, n1 := shortVarint(w)
+	w >>= 8 * n1 & 63
+	delta, n2 := shortVarint(w)
+	w >>= 8 * n2 & 63
+	key, n3 := shortVarint(w)
+	if n1 == 0 || n2 == 0 || n3 == 0 {
+		return false
+	}
+	r.time, r.delta = unzigzag(time), unzigzag(delta)
+	p += 1 + int(n1+n2+n3)
+	keyLen := int(unzigzag(key))
+	if keyLen >= r.next-p {
+		return false
+	}
+	r.key = stream.Span{Off: uint32(p), Len: int32(max(keyLen, -1))}
+	p += max(keyLen, 0)
+	u, n = shortVarint(binary.LittleEndian.Uint64(b[p:]))
+	p += int(n)
+	valueLen := int(unzigzag(u))
+	if n == 0 || p >= r.next || valueLen >= r.next-p { // a count of headers follows
+		return false
+	}
+	r.value = stream.Span{Off: uint32(p), Len: int32(max(valueLen, -1))}
+	return true
+}
+
+// read reads any record, and says why one is not right.
+func (r *record) read(b []byte, pos int) (why string) {
+	n, p := longVarint(b, pos)
+	if p < 0 || n < minRecordLen-1 || n > int64(len(b)-p) {
+		return "a record's length is wrong"
+	}
+	r.next = p + int(n)
+	b = b[:r.next]
+	if r.time, p = longVarint(b, p+1); p < 0 {
+		return "a record's timestamp is wrong"
+	}
+	if r.delta, p = longVarint(b, p); p < 0 {
+		return "a record's offset is wrong"
+	}
+	for _, to := range []*stream.Span{&r.key, &r.value} {
+		if n, p = longVarint(b, p); p < 0 || n >= int64(len(b)-p) { // a length or a count of headers follows
+			return "a record's key or value is longer than the record"
+		}
+		*to = stream.Span{Off: uint32(p), Len: int32(max(n, -1))}
+		p += int(max(n, 0))
+	}
+	return ""
 }
 
 func (c *cursor) bad(why string) error { return &corruptError{offset: c.h.base, why: why} }

@@ -123,9 +123,14 @@ func (d *decompressor) addGzip(payload []byte) error {
 	}
 }
 
+// zstdWindow is the largest window that every decoder must take (RFC 8878, 3.1.1.1.2).
+const zstdWindow = 8 << 20
+
 func (d *decompressor) addZstd(payload []byte) error {
 	if d.zstd == nil {
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.IgnoreChecksum(true), zstd.WithDecoderMaxMemory(uint64(d.limit)))
+		// The library limits a frame's window too, which says nothing of its size: streams declare 8 MiB.
+		most := uint64(max(d.limit, zstdWindow))
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.IgnoreChecksum(true), zstd.WithDecoderMaxMemory(most))
 		if err != nil {
 			return fmt.Errorf("zstd: %w", err)
 		}
@@ -133,10 +138,10 @@ func (d *decompressor) addZstd(payload []byte) error {
 	}
 	d.grow(0)
 	out, err := d.zstd.DecodeAll(payload, d.arena)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+	switch {
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded), err == nil && len(out)-len(d.arena) > d.limit:
 		return errTooLarge
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("zstd: %w", err)
 	}
 	d.arena = out
