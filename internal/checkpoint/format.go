@@ -222,7 +222,8 @@ const (
 
 // newConf is what Spark 4.1 writes to a new checkpoint: the settings that must not change under a query, at their defaults. silt has
 // no state and heeds only shuffle.partitions, but Spark takes over whatever stands here.
-const newConf = `{"spark.sql.streaming.stateStore.providerClass":"org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider",` +
+const newConf = `{"spark.sql.streaming.stateStore.providerClass":` +
+	`"org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider",` +
 	`"spark.sql.streaming.stateStore.rocksdb.formatVersion":"5",` +
 	`"spark.sql.streaming.stateStore.encodingFormat":"unsaferow",` +
 	`"spark.sql.streaming.statefulOperator.useStrictDistribution":"true",` +

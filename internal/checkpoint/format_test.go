@@ -49,7 +49,8 @@ func TestParseEntry(t *testing.T) {
 		{"a source without offset", "v1\n" + md + "\n-", nil, "", 0, errOtherSource},
 		{"another version", "v3\n" + md + "\n" + `{"t":{"0":30}}`, nil, "", 0, errNewer},
 		{"no version", md + "\n" + `{"t":{"0":30}}`, nil, "", 0, nil},
-		{"a number of shuffle partitions that is none", "v1\n" + `{"conf":{"spark.sql.shuffle.partitions":"0"}}` + "\n" + `{"t":{"0":30}}`, nil, "", 0, nil},
+		{"a number of shuffle partitions that is none",
+			"v1\n" + `{"conf":{"spark.sql.shuffle.partitions":"0"}}` + "\n" + `{"t":{"0":30}}`, nil, "", 0, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +83,8 @@ func TestFollowingEntryKeepsWhatThePreviousOneHas(t *testing.T) {
 			"v1\n" + `{"batchWatermarkMs":0,"batchTimestampMs":1,"conf":{}}` + "\n" + `{"t":{"1":28,"0":30}}`,
 			"v1\n" + `{"batchWatermarkMs":0,"batchTimestampMs":1734074067999,"conf":{}}` + "\n" + `{"t":{"1":50,"0":40}}`},
 		{"v2 with what describes its source, without what described the batch",
-			"v2\n" + `{"batchWatermarkMs":0,"batchTimestampMs":1,"conf":{"a":"b"},"sourceMetadataInfo":{"0":{"sourceId":"0"}},"controlBatchInfo":{"operationType":"x"}}` +
+			"v2\n" + `{"batchWatermarkMs":0,"batchTimestampMs":1,"conf":{"a":"b"},"sourceMetadataInfo":{"0":{"sourceId":"0"}},` +
+				`"controlBatchInfo":{"operationType":"x"}}` +
 				"\n" + `0:{"t":{"0":30,"1":28}}`,
 			"v2\n" + `{"batchWatermarkMs":0,"batchTimestampMs":1734074067999,"conf":{"a":"b"},"sourceMetadataInfo":{"0":{"sourceId":"0"}}}` +
 				"\n" + `0:{"t":{"0":40,"1":50}}`},
@@ -122,7 +124,8 @@ func TestParseInitial(t *testing.T) {
 			t.Errorf("%q: no error", in)
 		}
 	}
-	if got := formatInitial(stream.Offsets{"t": {0: 0}}, stream.Scala213); !bytes.Equal(got, []byte("\x00\x76\x31\x0a\x7b\x22\x74\x22\x3a\x7b\x22\x30\x22\x3a\x30\x7d\x7d")) {
+	const fresh = "\x00\x76\x31\x0a\x7b\x22\x74\x22\x3a\x7b\x22\x30\x22\x3a\x30\x7d\x7d" // spark.md 2.1
+	if got := formatInitial(stream.Offsets{"t": {0: 0}}, stream.Scala213); string(got) != fresh {
 		t.Errorf("got % x", got)
 	}
 }
@@ -133,7 +136,8 @@ func TestParseMetadata(t *testing.T) {
 			t.Errorf("%s: got %q %v", in, id, err)
 		}
 	}
-	for _, in := range []string{``, `{}`, `{"id":7}`, `{"id":""}`, `{"id":"a/b"}`, `{"id":"19203e6faf4e4f129ef5b075099ec97c"}`, `{"id":"` + queryID, `{"id":"` + queryID + `"}x`,
+	for _, in := range []string{``, `{}`, `{"id":7}`, `{"id":""}`, `{"id":"a/b"}`, `{"id":"19203e6faf4e4f129ef5b075099ec97c"}`,
+		`{"id":"` + queryID, `{"id":"` + queryID + `"}x`,
 		`{"id":"` + queryID + `","id":"` + queryID + `"}`} {
 		if id, err := parseMetadata([]byte(in)); err == nil {
 			t.Errorf("%s: got %q", in, id)
@@ -187,7 +191,8 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", data, err)
 		}
-		if !got.offsets.Equal(end) || !got.time().Equal(at) || got.version != before.version || got.sourceID != before.sourceID || got.shufflePartitions() != 200 {
+		if !got.offsets.Equal(end) || !got.time().Equal(at) || got.version != before.version || got.sourceID != before.sourceID ||
+			got.shufflePartitions() != 200 {
 			t.Fatalf("%s: got %+v", data, got)
 		}
 		if again := got.format(); !bytes.Equal(again, data) {

@@ -104,11 +104,14 @@ func batch(n int64, start, end stream.Offsets, ms int64) stream.Batch {
 // The checkpoint of a real Spark 4.1.1 and ours are the same bytes, with Hadoop's checksum files.
 func TestANewCheckpointIsSparksByteForByte(t *testing.T) {
 	l, state := opened(t, store.NewMemory(nil), Options{CRC: true})
-	if d := cmp.Diff(stream.State{Planned: -1, Done: -1, ShufflePartitions: 200, Batch: stream.Batch{ID: -1, ShufflePartitions: 200}}, state); d != "" {
+	want := stream.State{Planned: -1, Done: -1, ShufflePartitions: 200, Batch: stream.Batch{ID: -1, ShufflePartitions: 200}}
+	if d := cmp.Diff(want, state); d != "" {
 		t.Error(d)
 	}
 	for _, b := range []stream.Batch{
-		batch(0, ends(0, 0), ends(50, 50), 1795477284418), batch(1, ends(50, 50), ends(100, 100), 1795477339750), batch(2, ends(100, 100), ends(150, 150), 1795477437416),
+		batch(0, ends(0, 0), ends(50, 50), 1795477284418),
+		batch(1, ends(50, 50), ends(100, 100), 1795477339750),
+		batch(2, ends(100, 100), ends(150, 150), 1795477437416),
 	} {
 		if err := l.Plan(t.Context(), b); err != nil {
 			t.Fatal(err)
@@ -130,7 +133,8 @@ func TestACheckpointOfSparkIsContinued(t *testing.T) {
 	remove(t, m, "offsets/1", "offsets/.1.crc", "offsets/2", "offsets/.2.crc", "commits/1", "commits/.1.crc", "commits/2", "commits/.2.crc")
 	l, state := opened(t, m, Options{CRC: true})
 	want := stream.State{QueryID: "030bd9a4-b6df-45f4-95f5-796c194b724b", Planned: 0, Done: 0, ShufflePartitions: 4, Batch: stream.Batch{
-		QueryID: "030bd9a4-b6df-45f4-95f5-796c194b724b", ID: 0, Start: ends(0, 0), End: ends(50, 50), Time: time.UnixMilli(1795476480203).UTC(), ShufflePartitions: 4}}
+		QueryID: "030bd9a4-b6df-45f4-95f5-796c194b724b", ID: 0, Start: ends(0, 0), End: ends(50, 50),
+		Time: time.UnixMilli(1795476480203).UTC(), ShufflePartitions: 4}}
 	if d := cmp.Diff(want, state); d != "" {
 		t.Error(d)
 	}
@@ -147,7 +151,8 @@ func TestACheckpointOfSparkIsContinued(t *testing.T) {
 	if err := l.Plan(t.Context(), batch(2, ends(100, 100), ends(150, 150), 1795476521843)); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"offsets/1", "offsets/.1.crc", "offsets/2", "offsets/.2.crc", "commits/1", "commits/.1.crc", "metadata", "sources/0/0"} {
+	for _, key := range []string{"offsets/1", "offsets/.1.crc", "offsets/2", "offsets/.2.crc", "commits/1", "commits/.1.crc",
+		"metadata", "sources/0/0"} {
 		if got := get(t, m, key); got != golden[key] {
 			t.Errorf("%s:\ngot  %q\nwant %q", key, got, golden[key])
 		}
@@ -188,7 +193,8 @@ func TestStartIsRememberedBeforeTheFirstBatch(t *testing.T) {
 		t.Errorf("another id: got %v", err)
 	}
 	// Batch 0 may have a partition that the topic got since.
-	if err := l.Plan(t.Context(), batch(0, stream.Offsets{"goldens": {0: 7, 1: 8, 2: 0}}, stream.Offsets{"goldens": {0: 9, 1: 9, 2: 1}}, 1)); err != nil {
+	three := func(a, b, c int64) stream.Offsets { return stream.Offsets{"goldens": {0: a, 1: b, 2: c}} }
+	if err := l.Plan(t.Context(), batch(0, three(7, 8, 0), three(9, 9, 1), 1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, state := opened(t, m, Options{}); !state.Batch.Start.Equal(ends(7, 8)) || len(state.Batch.End["goldens"]) != 3 {
@@ -262,18 +268,25 @@ func TestOpenRefusesWhatCannotBeExplained(t *testing.T) {
 		code   problem.Code
 		want   string // in the message
 	}{
-		{"batches without metadata: a new id would double every row", func(t *testing.T, m store.Store) { remove(t, m, "metadata") }, problem.CorruptCheckpoint, "memory:/metadata"},
+		{"batches without metadata: a new id would double every row", func(t *testing.T, m store.Store) { remove(t, m, "metadata") },
+			problem.CorruptCheckpoint, "memory:/metadata"},
 		{"commits alone", func(t *testing.T, m store.Store) {
 			remove(t, m, "metadata", "offsets/0", "offsets/1", "offsets/2")
 		}, problem.CorruptCheckpoint, "memory:/metadata"},
-		{"metadata unreadable", func(t *testing.T, m store.Store) { put(t, m, "metadata", `{"id":"03`) }, problem.CorruptCheckpoint, "memory:/metadata"},
+		{"metadata unreadable", func(t *testing.T, m store.Store) { put(t, m, "metadata", `{"id":"03`) }, problem.CorruptCheckpoint,
+			"memory:/metadata"},
 		{"C > L", func(t *testing.T, m store.Store) { remove(t, m, "offsets/2") }, problem.CorruptCheckpoint, "memory:/commits/2"},
-		{"commits without offsets", func(t *testing.T, m store.Store) { remove(t, m, "offsets/0", "offsets/1", "offsets/2") }, problem.CorruptCheckpoint, "memory:/commits/2"},
-		{"L > 0 without offsets/(L-1)", func(t *testing.T, m store.Store) { remove(t, m, "offsets/1") }, problem.CorruptCheckpoint, "memory:/offsets/1"},
+		{"commits without offsets", func(t *testing.T, m store.Store) { remove(t, m, "offsets/0", "offsets/1", "offsets/2") },
+			problem.CorruptCheckpoint, "memory:/commits/2"},
+		{"L > 0 without offsets/(L-1)", func(t *testing.T, m store.Store) { remove(t, m, "offsets/1") }, problem.CorruptCheckpoint,
+			"memory:/offsets/1"},
 		{"L > C+1", func(t *testing.T, m store.Store) { remove(t, m, "commits/1", "commits/2") }, problem.CorruptCheckpoint, "memory:/commits/1"},
-		{"L > 0 without any commit", func(t *testing.T, m store.Store) { remove(t, m, "commits/0", "commits/1", "commits/2") }, problem.CorruptCheckpoint, "memory:/commits/1"},
-		{"offsets/(L-1) unreadable", func(t *testing.T, m store.Store) { put(t, m, "offsets/1", torn) }, problem.CorruptCheckpoint, "memory:/offsets/1"},
-		{"two newest commits unreadable", func(t *testing.T, m store.Store) { put(t, m, "commits/1", ""); put(t, m, "commits/2", "") }, problem.CorruptCheckpoint, "memory:/commits/1"},
+		{"L > 0 without any commit", func(t *testing.T, m store.Store) { remove(t, m, "commits/0", "commits/1", "commits/2") },
+			problem.CorruptCheckpoint, "memory:/commits/1"},
+		{"offsets/(L-1) unreadable", func(t *testing.T, m store.Store) { put(t, m, "offsets/1", torn) }, problem.CorruptCheckpoint,
+			"memory:/offsets/1"},
+		{"two newest commits unreadable", func(t *testing.T, m store.Store) { put(t, m, "commits/1", ""); put(t, m, "commits/2", "") },
+			problem.CorruptCheckpoint, "memory:/commits/1"},
 		{"L = 0 without sources/0/0", func(t *testing.T, m store.Store) {
 			remove(t, m, "sources/0/0", "offsets/1", "offsets/2", "commits/1", "commits/2")
 		}, problem.CorruptCheckpoint, "memory:/sources/0/0"},
@@ -281,12 +294,15 @@ func TestOpenRefusesWhatCannotBeExplained(t *testing.T) {
 			put(t, m, "sources/0/0", "\x00v1\n{")
 			remove(t, m, "offsets/1", "offsets/2", "commits/1", "commits/2")
 		}, problem.CorruptCheckpoint, "memory:/sources/0/0"},
-		{"offsets of another source", func(t *testing.T, m store.Store) { rewrite(t, m, "offsets/2", "v1\n{}\n{\"logOffset\":3}") }, problem.OtherSource, "memory:/offsets/2"},
+		{"offsets of another source", func(t *testing.T, m store.Store) { rewrite(t, m, "offsets/2", "v1\n{}\n{\"logOffset\":3}") },
+			problem.OtherSource, "memory:/offsets/2"},
 		{"offsets of two sources", func(t *testing.T, m store.Store) {
 			rewrite(t, m, "offsets/2", "v1\n{}\n{\"a\":{\"0\":1}}\n{\"b\":{\"0\":1}}")
 		}, problem.OtherSource, "memory:/offsets/2"},
-		{"a version of tomorrow is not torn", func(t *testing.T, m store.Store) { rewrite(t, m, "offsets/2", "v3\n{}\n{}") }, problem.CorruptCheckpoint, "newer"},
-		{"commits of tomorrow are not torn", func(t *testing.T, m store.Store) { rewrite(t, m, "commits/2", "v3\n{}") }, problem.CorruptCheckpoint, "newer"},
+		{"a version of tomorrow is not torn", func(t *testing.T, m store.Store) { rewrite(t, m, "offsets/2", "v3\n{}\n{}") },
+			problem.CorruptCheckpoint, "newer"},
+		{"commits of tomorrow are not torn", func(t *testing.T, m store.Store) { rewrite(t, m, "commits/2", "v3\n{}") },
+			problem.CorruptCheckpoint, "newer"},
 		{"a flipped bit in offsets/(L-1)", func(t *testing.T, m store.Store) {
 			put(t, m, "offsets/1", strings.Replace(get(t, m, "offsets/1"), `"0":100`, `"0":140`, 1))
 		}, problem.CorruptCheckpoint, "memory:/offsets/1"},
@@ -327,7 +343,8 @@ func snapshot(t *testing.T, s store.Store) map[string]string {
 
 func TestOpenIgnoresWhatIsNoBatch(t *testing.T) {
 	m := load(t, "testdata/spark4-direct")
-	for _, key := range []string{"offsets/__tmp_path_dir/7", "__tmp_path_dir/x", "offsets/9.tmp", "offsets/007", "offsets/+8", "offsets/-1", "commits/x", "offsets/9223372036854775808"} {
+	for _, key := range []string{"offsets/__tmp_path_dir/7", "__tmp_path_dir/x", "offsets/9.tmp", "offsets/007", "offsets/+8",
+		"offsets/-1", "commits/x", "offsets/9223372036854775808"} {
 		put(t, m, key, "whatever")
 	}
 	if _, state := opened(t, m, Options{CRC: true}); state.Planned != 2 || state.Done != 2 {
@@ -346,7 +363,8 @@ func TestTheNewestOffsetsMayBeTorn(t *testing.T) {
 			remove(t, m, "commits/2", "commits/.2.crc")
 			put(t, m, "offsets/2", data)
 			l, state := opened(t, m, Options{CRC: true})
-			if state.Unreadable == nil || state.Planned != 2 || state.Done != 1 || state.Batch.ID != 2 || !state.Batch.Start.Equal(ends(100, 100)) || state.Batch.End != nil ||
+			if state.Unreadable == nil || state.Planned != 2 || state.Done != 1 || state.Batch.ID != 2 ||
+				!state.Batch.Start.Equal(ends(100, 100)) || state.Batch.End != nil ||
 				state.ShufflePartitions != 4 || !strings.Contains(state.Unreadable.Error(), "offsets/2") {
 				t.Fatalf("got %+v", state)
 			}

@@ -37,7 +37,8 @@ type reading struct {
 }
 
 // read fetches and decodes the ranges with n workers. Every Writer is closed if it returns nil; otherwise the Tx is to be aborted.
-func read(ctx context.Context, source stream.Source, decoding stream.Decoding, tx stream.Tx, ranges []stream.Range, n int) (harvest, error) {
+func read(ctx context.Context, source stream.Source, decoding stream.Decoding, tx stream.Tx, ranges []stream.Range,
+	n int) (harvest, error) {
 	fetching, stop := context.WithCancel(ctx)
 	defer stop()
 	r := &reading{source: source, decoding: decoding, tx: tx, chunks: make(chan stream.Chunk, n), stop: stop}
@@ -247,7 +248,8 @@ func checkCounts(b stream.Batch, r stream.Report) error {
 			rejected += n
 		}
 		if p.Served != p.Rows+rejected {
-			return problem.New(problem.CountMismatch, "batch %d, partition %v: %d records were served, but %d rows and %d rejected records were counted",
+			return problem.New(problem.CountMismatch,
+				"batch %d, partition %v: %d records were served, but %d rows and %d rejected records were counted",
 				b.ID, tp, p.Served, p.Rows, rejected).Fix("report this; nothing was committed")
 		}
 	}
@@ -282,8 +284,8 @@ func explain(err error, b stream.Batch) error {
 		p := problem.New(problem.Fenced, "another run of the query has committed batch %d", b.ID).Because(err)
 		return p.Fix("stop the other run; then start again")
 	case errors.Is(err, stream.ErrDiverged):
-		return problem.New(problem.Diverged, "the table holds batch %d already, and the checkpoint says that it is not committed", b.ID).Because(err).
-			Fix("look for another run of the query; then start again")
+		p := problem.New(problem.Diverged, "the table holds batch %d already, and the checkpoint says that it is not committed", b.ID)
+		return p.Because(err).Fix("look for another run of the query; then start again")
 	case errors.Is(err, stream.ErrSchemaMoved):
 		p := problem.New(problem.StoreFailed, "the table's schema changed under batch %d again and again", b.ID).Because(err)
 		p.Retryable = true

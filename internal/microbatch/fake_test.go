@@ -138,7 +138,8 @@ func (c *fakeChunk) Release()            { c.s.count(-1) }
 
 func (c *fakeChunk) Next(dst *stream.Records) (bool, error) {
 	const most = 3
-	*dst = stream.Records{TopicPartition: c.rng.TopicPartition, Offset: dst.Offset[:0], Timestamp: dst.Timestamp[:0], Key: dst.Key[:0], Value: dst.Value[:0]}
+	*dst = stream.Records{TopicPartition: c.rng.TopicPartition, Offset: dst.Offset[:0], Timestamp: dst.Timestamp[:0],
+		Key: dst.Key[:0], Value: dst.Value[:0]}
 	for ; c.at < c.rng.End && len(dst.Offset) < most; c.at++ {
 		if c.s.holes[c.rng.TopicPartition][c.at] {
 			continue
@@ -187,7 +188,8 @@ func (d *fakeDecoder) Decode(ctx context.Context, r *stream.Records, w stream.Wr
 				p.Reject(why, 1)
 				continue
 			} else if why != "" {
-				return &stream.RecordError{Reject: stream.Reject{TopicPartition: r.TopicPartition, Offset: offset, SchemaID: 7, HasSchemaID: true, Field: "parsedValue.ip", Reason: why,
+				return &stream.RecordError{Reject: stream.Reject{TopicPartition: r.TopicPartition, Offset: offset, SchemaID: 7,
+					HasSchemaID: true, Field: "parsedValue.ip", Reason: why,
 					Err: errors.New("the payload ends after 3 bytes")}}
 			}
 		}
@@ -233,7 +235,8 @@ func (s *fakeSink) Committed(_ context.Context, id string) (stream.InTable, erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := stream.InTable{Exists: len(s.versions) > 0, BySilt: true, Version: int64(len(s.versions)) - 1, Batch: -1, End: stream.Offsets{}, DataVersion: int64(len(s.versions)) - 1}
+	t := stream.InTable{Exists: len(s.versions) > 0, BySilt: true, Version: int64(len(s.versions)) - 1, Batch: -1,
+		End: stream.Offsets{}, DataVersion: int64(len(s.versions)) - 1}
 	for _, v := range s.versions {
 		if v.batch.QueryID != id {
 			continue
@@ -424,7 +427,8 @@ type world struct {
 
 func newWorld(t *testing.T, b stream.Bounds) *world {
 	return &world{t: t, source: newSource(b), table: &fakeTable{}, disk: store.NewMemory(nil),
-		o: Options{Name: "q", Starting: stream.Starting{All: stream.Earliest}, FailOnDataLoss: true, Trigger: Trigger{Kind: AvailableNow}, Workers: 3,
+		o: Options{Name: "q", Starting: stream.Starting{All: stream.Earliest}, FailOnDataLoss: true,
+			Trigger: Trigger{Kind: AvailableNow}, Workers: 3,
 			Table: "dir/table", Checkpoint: "dir/checkpoint", SinkDescription: "DeltaSink[dir/table]"}}
 }
 

@@ -131,7 +131,8 @@ func Resume(end stream.Offsets, at Position, b stream.Bounds, failOnDataLoss boo
 	for tp, to := range end.All() {
 		start := p.startOf(tp)
 		if next, ok := b.Next.Get(tp.Topic, tp.Partition); ok && next < to && start < to {
-			p.lose(stream.Gap{TopicPartition: tp, From: max(start, next), To: to}, "partition %v ends at offset %d, and the batch was planned up to %d", tp, next, to)
+			p.lose(stream.Gap{TopicPartition: tp, From: max(start, next), To: to},
+				"partition %v ends at offset %d, and the batch was planned up to %d", tp, next, to)
 		}
 		p.start.Set(tp.Topic, tp.Partition, min(start, to))
 		p.end.Set(tp.Topic, tp.Partition, to)
@@ -159,7 +160,8 @@ func (p *planner) lose(g stream.Gap, format string, args ...any) {
 func (p *planner) checkTopics() {
 	for _, topic := range slices.Sorted(maps.Keys(p.at.Offsets)) {
 		if p.bounds.Next[topic] == nil {
-			p.lose(stream.Gap{}, "topic %s is not read any more; the query was at %s", topic, stream.Offsets{topic: p.at.Offsets[topic]}.JSON(stream.Scala213))
+			p.lose(stream.Gap{}, "topic %s is not read any more; the query was at %s", topic,
+				stream.Offsets{topic: p.at.Offsets[topic]}.JSON(stream.Scala213))
 			continue
 		}
 		if p.checkID(topic) {
@@ -224,7 +226,8 @@ func (p *planner) startOf(tp stream.TopicPartition) int64 {
 	case !there: // of a topic that is not read any more; an open batch is finished all the same
 		return start
 	case ok && start < first:
-		p.lose(stream.Gap{TopicPartition: tp, From: start, To: first}, "partition %v begins at offset %d, and the query was at %d", tp, first, start)
+		p.lose(stream.Gap{TopicPartition: tp, From: start, To: first},
+			"partition %v begins at offset %d, and the query was at %d", tp, first, start)
 	case ok && next < start:
 		// The offsets from next on are in the table. What Kafka numbers with them now is not read: each offset is landed once.
 		p.lose(stream.Gap{}, "partition %v ends at offset %d, and the query was at %d", tp, next, start)

@@ -55,9 +55,12 @@ func TestProgressIsSparksByteForByte(t *testing.T) {
 			return o
 		}
 		src := s.Sources[0]
-		p := Progress{ID: s.ID, RunID: s.RunID, Name: s.Name, Timestamp: at, BatchID: s.BatchID, BatchDuration: time.Duration(s.BatchDuration) * time.Millisecond,
-			NumInputRows: s.NumInputRows, InputRowsPerSecond: s.InputRowsPerSecond, ProcessedRowsPerSecond: float64(s.NumInputRows) / (float64(s.BatchDuration) / 1000),
-			DurationMs: s.DurationMs, Source: src.Description, Sink: s.Sink.Description, Start: offsets(src.StartOffset), End: offsets(src.EndOffset), Latest: offsets(src.LatestOffset)}
+		p := Progress{ID: s.ID, RunID: s.RunID, Name: s.Name, Timestamp: at, BatchID: s.BatchID,
+			BatchDuration: time.Duration(s.BatchDuration) * time.Millisecond,
+			NumInputRows:  s.NumInputRows, InputRowsPerSecond: s.InputRowsPerSecond,
+			ProcessedRowsPerSecond: float64(s.NumInputRows) / (float64(s.BatchDuration) / 1000),
+			DurationMs:             s.DurationMs, Source: src.Description, Sink: s.Sink.Description, Start: offsets(src.StartOffset),
+			End: offsets(src.EndOffset), Latest: offsets(src.LatestOffset)}
 		got, err := p.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
@@ -69,13 +72,15 @@ func TestProgressIsSparksByteForByte(t *testing.T) {
 }
 
 func TestProgressOmitsWhatSparkOmits(t *testing.T) {
-	p := Progress{ID: "i", RunID: "r", Timestamp: time.UnixMilli(0), InputRowsPerSecond: math.Inf(1), ProcessedRowsPerSecond: math.NaN(), Source: "a\"\\\n\x01<é>", Sink: "s"}
+	p := Progress{ID: "i", RunID: "r", Timestamp: time.UnixMilli(0), InputRowsPerSecond: math.Inf(1),
+		ProcessedRowsPerSecond: math.NaN(), Source: "a\"\\\n\x01<é>", Sink: "s"}
 	got, err := p.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"id":"i","runId":"r","name":null,"timestamp":"1970-01-01T00:00:00.000Z","batchId":0,"batchDuration":0,"numInputRows":0,"stateOperators":[],` +
-		`"sources":[{"description":"a\"\\\n\u0001<é>","startOffset":null,"endOffset":null,"latestOffset":null,"numInputRows":0}],"sink":{"description":"s","numOutputRows":-1}}`
+	want := `{"id":"i","runId":"r","name":null,"timestamp":"1970-01-01T00:00:00.000Z","batchId":0,"batchDuration":0,` +
+		`"numInputRows":0,"stateOperators":[],"sources":[{"description":"a\"\\\n\u0001<é>","startOffset":null,"endOffset":null,` +
+		`"latestOffset":null,"numInputRows":0}],"sink":{"description":"s","numOutputRows":-1}}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -85,7 +90,8 @@ func TestProgressOmitsWhatSparkOmits(t *testing.T) {
 }
 
 func TestRatesAreRoundedHalfUp(t *testing.T) {
-	for v, want := range map[float64]string{0: "0.0", 3.5: "3.5", 3.45: "3.5", 3.4499: "3.4", 0.05: "0.1", 0.04: "0.0", 602.4096385542168: "602.4", 9.95: "10.0", 99999.96: "100000.0",
+	for v, want := range map[float64]string{0: "0.0", 3.5: "3.5", 3.45: "3.5", 3.4499: "3.4", 0.05: "0.1", 0.04: "0.0",
+		602.4096385542168: "602.4", 9.95: "10.0", 99999.96: "100000.0",
 		12345678.94: "12345678.9", 1e15: "1000000000000000.0", -0.04: "0.0", -1.25: "-1.3", 1e-9: "0.0", 2.675: "2.7"} {
 		if got := tenths(v); got != want {
 			t.Errorf("%v: got %s, want %s", v, got, want)
@@ -107,7 +113,8 @@ func TestRatesAreRoundedHalfUp(t *testing.T) {
 
 func TestOffsetsBehindLatest(t *testing.T) {
 	p := Progress{End: ofT(10, 20), Latest: ofT(10, 25, 7)} // a partition that was not read yet counts from 0
-	if got := string(p.appendMetrics(nil)); got != `,"metrics":{"avgOffsetsBehindLatest":"4.0","maxOffsetsBehindLatest":"7","minOffsetsBehindLatest":"0"}` {
+	const want = `,"metrics":{"avgOffsetsBehindLatest":"4.0","maxOffsetsBehindLatest":"7","minOffsetsBehindLatest":"0"}`
+	if got := string(p.appendMetrics(nil)); got != want {
 		t.Error(got)
 	}
 	if got := lag(p.End, p.Latest); got != 12 {

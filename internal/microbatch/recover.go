@@ -57,7 +57,8 @@ func Recover(s stream.State, t stream.InTable, o Start) Decision {
 	}
 	switch {
 	case c > l || l > c+1: // the Log refuses it, and names the file
-		return refuse(problem.New(problem.CorruptCheckpoint, "batch %d is planned and batch %d is committed", l, c).At(problem.File(o.Checkpoint)))
+		return refuse(problem.New(problem.CorruptCheckpoint, "batch %d is planned and batch %d is committed", l,
+			c).At(problem.File(o.Checkpoint)))
 	case l < 0 && t.Batch >= 0:
 		return refuse(ahead(s, t, o))
 	case l < 0:
@@ -104,7 +105,8 @@ func ahead(s stream.State, t stream.InTable, o Start) *problem.Problem {
 	}
 	return diverged("%s holds batch %d of query %s, and the checkpoint %s", o.Table, t.Batch, s.QueryID, planned).
 		At(problem.File(o.Checkpoint)).
-		Fix("stop other runs of the query; if there are none, restore the checkpoint as it was after batch %d: with an older one rows would be landed twice", t.Batch)
+		Fix("stop other runs of the query; if there are none, restore the checkpoint as it was after batch %d: with an older one "+
+			"rows would be landed twice", t.Batch)
 }
 
 func diverged(format string, args ...any) *problem.Problem {
@@ -123,12 +125,14 @@ func torn(s stream.State, t stream.InTable, o Start) Decision {
 		b.Time = t.Last.Time
 		return Decision{Kind: Rebuild, Batch: b}
 	case t.Batch == l-1 && s.Done == l-1:
-		return Decision{Kind: PlanAgain, Batch: stream.Batch{QueryID: s.QueryID, ID: l, Start: s.Batch.Start, ShufflePartitions: s.ShufflePartitions}}
+		return Decision{Kind: PlanAgain, Batch: stream.Batch{QueryID: s.QueryID, ID: l, Start: s.Batch.Start,
+			ShufflePartitions: s.ShufflePartitions}}
 	}
 	if ps := problem.Of(s.Unreadable); len(ps) > 0 {
 		return refuse(ps[0])
 	}
-	return refuse(problem.New(problem.CorruptCheckpoint, "the offsets of batch %d cannot be read", l).At(problem.File(o.Checkpoint)).Because(s.Unreadable).
+	return refuse(problem.New(problem.CorruptCheckpoint, "the offsets of batch %d cannot be read",
+		l).At(problem.File(o.Checkpoint)).Because(s.Unreadable).
 		Fix("restore the whole checkpoint from one moment"))
 }
 
@@ -141,11 +145,13 @@ func behind(s stream.State, t stream.InTable, o Start) *problem.Problem {
 	var p *problem.Problem
 	if t.Batch >= 0 {
 		p = diverged("batch %d is committed, but the newest batch that %s holds of query %s is %d", s.Done, o.Table, s.QueryID, t.Batch)
-		p.Why = fmt.Sprintf("either the table was restored to an older version, or another engine went on with the checkpoint and did not record its batches in the table; "+
+		p.Why = fmt.Sprintf("either the table was restored to an older version, or another engine went on with the checkpoint and did not "+
+			"record its batches in the table; "+
 			"its data last changed in version %s", version(t.DataVersion))
 	} else {
 		p = diverged("batch %d is committed, but %s holds no batch of query %s", s.Done, o.Table, s.QueryID)
-		p.Why = fmt.Sprintf("the table's data last changed in version %d: either it is another table, or Spark wrote it by foreachBatch without txnAppId", t.DataVersion)
+		p.Why = fmt.Sprintf("the table's data last changed in version %d: either it is another table, or Spark wrote it by foreachBatch "+
+			"without txnAppId", t.DataVersion)
 		if t.DataVersion < 0 {
 			p.Why = "the table has never held data, as far as its log goes: it was replaced"
 		}
@@ -173,7 +179,8 @@ func tableInUse(t stream.InTable, o Start) *problem.Problem {
 	for tp, start := range o.First.All() {
 		for _, f := range t.Foreign {
 			if mayHold(f, tp, start) {
-				return inUse(o, landed(t, o), "%s already holds rows of topic %s, partition %d, from offset %d on", o.Table, tp.Topic, tp.Partition, start)
+				return inUse(o, landed(t, o), "%s already holds rows of topic %s, partition %d, from offset %d on", o.Table, tp.Topic,
+					tp.Partition, start)
 			}
 		}
 	}
@@ -184,10 +191,11 @@ func tableInUse(t stream.InTable, o Start) *problem.Problem {
 func inUse(o Start, ends stream.Offsets, format string, args ...any) *problem.Problem {
 	p := problem.New(problem.TableInUse, format, args...).At(problem.File(o.Checkpoint))
 	p.Why = "the checkpoint is new, so what the table holds would be landed again"
+	const copies = "and pass --new-query; --new-query alone makes a second copy"
 	if ends == nil {
-		return p.Fix("to continue, set startingOffsets to the offsets after the table's last rows and pass --new-query; --new-query alone makes a second copy")
+		return p.Fix("to continue, set startingOffsets to the offsets after the table's last rows %s", copies)
 	}
-	return p.Fix("to continue where the table ends, set startingOffsets: '%s' and pass --new-query; --new-query alone makes a second copy", ends.JSON(stream.Scala213))
+	return p.Fix("to continue where the table ends, set startingOffsets: '%s' %s", ends.JSON(stream.Scala213), copies)
 }
 
 // landed is where the table ends, for every partition of the first plan; nil if the table does not tell.

@@ -214,8 +214,9 @@ func (q *run) step(ctx context.Context) (done bool, err error) {
 	if err := ctx.Err(); err != nil { // no batch is begun after the time to stop
 		return false, err
 	}
-	b := stream.Batch{QueryID: q.queryID, RunID: q.runID, ID: q.nextID, Start: p.Start, End: p.End, Time: q.Now().UTC().Truncate(time.Millisecond),
-		TopicIDs: p.TopicIDs, ShufflePartitions: q.shuffle}
+	now := q.Now().UTC().Truncate(time.Millisecond)
+	b := stream.Batch{QueryID: q.queryID, RunID: q.runID, ID: q.nextID, Start: p.Start, End: p.End, Time: now, TopicIDs: p.TopicIDs,
+		ShufflePartitions: q.shuffle}
 	from := q.startOffset(b.ID)
 	err = q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Plan(q.work, b) })
 	if err != nil {
@@ -420,7 +421,8 @@ func (q *run) idle() {
 	if !q.lastReport.IsZero() && q.Now().Sub(q.lastReport) < idleInterval {
 		return
 	}
-	q.tell(q.progress(q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0), Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
+	p := q.progress(q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
+	q.tell(p, Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
 }
 
 func (q *run) progress(id int64, from, to stream.Offsets, rows int64) Progress {
