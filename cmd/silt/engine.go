@@ -1,0 +1,22 @@
+package main
+
+import (
+	"context"
+
+	"github.com/siltlake/silt"
+	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/delta"
+	"github.com/siltlake/silt/internal/verify"
+)
+
+// An engine is what the subcommands do; tests give another one.
+type engine struct {
+	run     func(ctx context.Context, p *config.Pipeline, o silt.RunOptions) error
+	verify  func(ctx context.Context, dir string, o silt.VerifyOptions) (verify.Result, error)
+	history func(ctx context.Context, dir string, limit int) ([]*delta.Commit, error)
+}
+
+// newEngine is the engine of the binary.
+func newEngine() engine {
+	return engine{run: silt.Run, verify: silt.Verify, history: silt.History}
+}
