@@ -1,0 +1,133 @@
+package silt_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+
+	"github.com/siltlake/silt/internal/problem"
+)
+
+// calls yields every selector expression x.name outside of imports, with the function it is in: "internal/option/option.go Value.Reveal".
+func calls(s source, name string, found func(where string, call *ast.CallExpr)) {
+	for _, d := range s.file.Decls {
+		where := s.name
+		if f, ok := d.(*ast.FuncDecl); ok {
+			where += " " + functionName(f)
+		}
+		ast.Inspect(d, func(n ast.Node) bool {
+			if c, ok := n.(*ast.CallExpr); ok {
+				if sel, ok := c.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == name {
+					found(where, c)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func functionName(f *ast.FuncDecl) string {
+	if f.Recv == nil || len(f.Recv.List) == 0 {
+		return f.Name.Name
+	}
+	typ := f.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	if id, ok := typ.(*ast.Ident); ok {
+		return id.Name + "." + f.Name.Name
+	}
+	return f.Name.Name
+}
+
+// reveals lists every function that takes a value out of a secret.Secret, or out of an option that may be one, and what it does with it.
+var reveals = map[string]string{
+	"internal/option/option.go Value.Reveal":      "for the parsers of sections",
+	"internal/option/parser.go Parser.String":     "options that are no secrets by nature, though they may have come from a reference",
+	"internal/option/parser.go Parser.Secret":     "makes a Secret of an option that was written in the open",
+	"internal/option/parser.go Parser.Enum":       "compared with the choices",
+	"internal/option/parser.go Parser.Bool":       "true or false",
+	"internal/option/parser.go Parser.Int":        "a number",
+	"internal/option/parser.go Parser.Size":       "a number",
+	"internal/option/parser.go Parser.Duration":   "a time span",
+	"internal/config/config.go walker.path":       "a path",
+	"internal/kafka/client.go newClient":          "user and password, for SASL PLAIN",
+	"internal/kafka/options.go parseBrokers":      "addresses of brokers",
+	"internal/kafka/options.go parseTopics":       "names of topics",
+	"internal/kafka/options.go parseStarting":     "offsets",
+	"internal/kafka/options.go parseSecurity":     "compared with the protocols and with the empty text",
+	"internal/kafka/options.go parseLogin":        "the jaas string, taken apart into Secrets; whether a password is empty",
+	"internal/kafka/options.go parseTrustStore":   "the name of a file, the certificates of authorities",
+	"internal/registry/options.go credentials":    "whether there is a colon",
+	"internal/registry/options.go endpoints":      "URLs; their user and password become Secrets",
+	"internal/registry/options.go truststore":     "the name of a file, the certificates of authorities",
+	"internal/registry/registry.go New":           "whether there is a login",
+	"internal/registry/request.go Client.getFrom": "the Authorization header",
+	"internal/decode/options.go parseSelect":      "names of columns",
+	"internal/table/options.go ParseOptions":      "the name of a codec",
+}
+
+func TestSecretsAreRevealedInKnownPlacesOnly(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		calls(s, "Reveal", func(where string, c *ast.CallExpr) {
+			if seen[where] = true; reveals[where] == "" {
+				t.Errorf("%s reveals a secret and is not in the list: %s", s.set.Position(c.Pos()), where)
+			}
+		})
+	}
+	for where := range reveals {
+		if !seen[where] {
+			t.Errorf("%s is in the list and reveals nothing", where)
+		}
+	}
+}
+
+func TestEveryProblemCodeIsUsed(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		if strings.HasPrefix(s.name, "internal/problem/") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "problem" {
+					used[sel.Sel.Name] = true
+				}
+			}
+			return true
+		})
+	}
+	names := codeNames(t)
+	for _, code := range problem.Codes() {
+		if !used[names[code]] {
+			t.Errorf("%s (%s) is used by nobody", code, names[code])
+		}
+	}
+}
+
+// codeNames are the names of the constants in package problem, by code.
+func codeNames(t *testing.T) map[problem.Code]string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "internal/problem/codes.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[problem.Code]string{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok || len(v.Values) != 1 {
+			return true
+		}
+		if lit, ok := v.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			names[problem.Code(strings.Trim(lit.Value, `"`))] = v.Names[0].Name
+		}
+		return true
+	})
+	if len(names) != len(problem.Codes()) {
+		t.Errorf("%d constants and %d codes", len(names), len(problem.Codes()))
+	}
+	return names
+}
