@@ -105,7 +105,6 @@ def client(transactional_id):
         "sasl.password": os.environ["KAFKA_API_SECRET"],
         "compression.type": "lz4",
         "linger.ms": 20,
-        "enable.idempotence": True,
         # the random partitioner spreads the records, whose few keys would leave partitions empty
         "partitioner": "random",
         "sticky.partitioning.linger.ms": 0,

@@ -176,6 +176,11 @@ func plain(v any) any {
 		return int64(v)
 	case []byte:
 		return string(v)
+	// parquet-go gives a map's values as pointers
+	case *int64:
+		return *v
+	case *[]byte:
+		return string(*v)
 	case []any:
 		out := make([]any, len(v))
 		for i, item := range v {
