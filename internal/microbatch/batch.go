@@ -66,6 +66,9 @@ func read(ctx context.Context, source stream.Source, decoding stream.Decoding, t
 
 // fetch runs in the goroutine of read.
 func (r *reading) fetch(ctx context.Context, ranges []stream.Range) []stream.Gap {
+	if len(ranges) == 0 {
+		return nil
+	}
 	var gaps []stream.Gap
 	err := safely("fetching", func() (err error) {
 		gaps, err = r.source.Fetch(ctx, ranges, r.chunks)

@@ -160,7 +160,7 @@ func (p *planner) lose(g stream.Gap, format string, args ...any) {
 func (p *planner) checkTopics() {
 	for _, topic := range slices.Sorted(maps.Keys(p.at.Offsets)) {
 		if p.bounds.Next[topic] == nil {
-			p.lose(stream.Gap{}, "topic %s is not read any more; the query was at %s", topic,
+			p.lose(stream.Gap{}, "topic %s was deleted or taken out of the subscription; the query was at %s", topic,
 				stream.Offsets{topic: p.at.Offsets[topic]}.JSON(stream.Scala213))
 			continue
 		}

@@ -101,7 +101,7 @@ func TestPlan(t *testing.T) {
 			loss: "partition t-1 is gone; the query was at offset 4"},
 		{name: "a topic is taken out", at: Position{Offsets: stream.Offsets{"t": {0: 3}, "u": {0: 9}}}, b: bounds([2]int64{0, 10}),
 			start: ofT(3), end: ofT(10),
-			loss: `topic u is not read any more; the query was at {"u":{"0":9}}`},
+			loss: `topic u was deleted or taken out of the subscription; the query was at {"u":{"0":9}}`},
 		{name: "a topic made again with fewer records", at: Position{Offsets: ofT(30, 30), TopicIDs: known},
 			b: withID(bounds([2]int64{0, 5}), "N"), start: ofT(0), end: ofT(5),
 			loss: "topic t was deleted and made again: its id was T and is N"},

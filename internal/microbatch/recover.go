@@ -38,7 +38,7 @@ type Decision struct {
 
 // A Start is what Recover has to know beside checkpoint and table.
 type Start struct {
-	// Topics are those that the query reads now.
+	// Topics are those that the query reads now and that exist.
 	Topics []string
 	// First is where a new checkpoint would begin; it has every partition that the query reads. Looked at only if nothing was planned.
 	First stream.Offsets
@@ -83,13 +83,14 @@ func Recover(s stream.State, t stream.InTable, o Start) Decision {
 
 func refuse(p *problem.Problem) Decision { return Decision{Kind: Refuse, Problem: p} }
 
-// otherSource refuses the checkpoint of other topics. Where nothing was planned yet, the start tells.
+// otherSource refuses the checkpoint of other topics. Where nothing was planned yet, the start tells. Without any topic the planner says
+// what is lost.
 func otherSource(s stream.State, o Start) *problem.Problem {
 	offsets := s.Batch.End
 	if offsets == nil {
 		offsets = s.Batch.Start
 	}
-	if len(offsets) == 0 || slices.ContainsFunc(o.Topics, func(t string) bool { return offsets[t] != nil }) {
+	if len(offsets) == 0 || len(o.Topics) == 0 || slices.ContainsFunc(o.Topics, func(t string) bool { return offsets[t] != nil }) {
 		return nil
 	}
 	return problem.New(problem.OtherSource, "%s is the checkpoint of a query that reads %s, and this one reads %s", o.Checkpoint,

@@ -174,6 +174,8 @@ func TestRecover(t *testing.T) {
 			kind: Refuse, code: problem.OtherSource, text: "clicks"},
 		{name: "no topic in common with a torn plan's start", state: unreadable(3, 2), table: holds(2), o: topics("orders"),
 			kind: Refuse, code: problem.OtherSource, text: "clicks"},
+		{name: "the topic was deleted: the planner says so", state: planned(3, 3), table: holds(3), o: topics(), kind: PlanNext, id: 4,
+			start: clicks(40, 40)},
 		{name: "one topic in common, others added: the planner starts them at earliest", state: planned(3, 3), table: holds(3),
 			o: topics("orders", "clicks"), kind: PlanNext, id: 4, start: clicks(40, 40)},
 	}

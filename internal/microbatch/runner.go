@@ -134,12 +134,13 @@ type run struct {
 	lastTrigger    time.Time // when the trigger before fired; zero: none
 	lastReport     time.Time // of progress
 	lastLosses     string
+	unpublished    bool // the last Publish failed, and that was said
 	trigger        trigger
 }
 
 // A trigger is one firing of the Trigger: what Progress says of it.
 type trigger struct {
-	at        time.Time
+	at, end   time.Time
 	durations map[string]int64
 }
 
@@ -326,9 +327,8 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 		return explain(err, b)
 	}
 	q.moved(b)
-	if err := q.Source.Publish(q.work, b.End); err != nil && q.work.Err() == nil {
-		q.log.Warn("the offsets were not published to the consumer group", "error", err)
-	}
+	q.trigger.end = q.Now()
+	q.publish(b.End)
 	var offsets int64
 	for _, rg := range ranges {
 		offsets += rg.End - rg.Start
@@ -338,6 +338,15 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 	}
 	q.report(b, from, h.report, workers, again)
 	return nil
+}
+
+// publish tells the consumer group; what becomes of it is said once.
+func (q *run) publish(end stream.Offsets) {
+	err := q.Source.Publish(q.work, end)
+	if err != nil && !q.unpublished && q.work.Err() == nil {
+		q.log.Warn("the offsets were not published to the consumer group; the query goes on", "error", err)
+	}
+	q.unpublished = err != nil
 }
 
 // moved notes that the batch is done.
@@ -421,13 +430,13 @@ func (q *run) idle() {
 	if !q.lastReport.IsZero() && q.Now().Sub(q.lastReport) < idleInterval {
 		return
 	}
+	q.trigger.end = q.Now()
 	p := q.progress(q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
 	q.tell(p, Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
 }
 
 func (q *run) progress(id int64, from, to stream.Offsets, rows int64) Progress {
-	now := q.Now()
-	took := max(now.Sub(q.trigger.at), 0)
+	took := max(q.trigger.end.Sub(q.trigger.at), 0)
 	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: q.trigger.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
 		DurationMs: q.trigger.durations, Source: q.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
 	p.DurationMs[triggerExecution] = took.Milliseconds()

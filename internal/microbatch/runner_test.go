@@ -747,9 +747,17 @@ func TestWorkersFollowTheSizeOfTheBatch(t *testing.T) {
 func TestPublishNeverStopsTheQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, bounds([2]int64{0, 9}))
-		w.source.onPublish = func() error { return errors.New("not authorized") }
-		w.ok(nil)
+		w.o.MaxOffsetsPerTrigger = 3
+		w.source.onPublish = func() error { time.Sleep(time.Second); return errors.New("not authorized") }
+		var warned strings.Builder
+		w.ok(func(r *Runner, _ *fakeSink) { r.Logger = logTo(&warned) })
 		w.exactlyOnce(ofT(0))
+		if strings.Count(warned.String(), "not authorized") != 1 {
+			t.Errorf("it is said once: %s", warned.String())
+		}
+		if p := w.progress[1]; p.BatchDuration != 0 {
+			t.Errorf("it counts as no part of the batch: %+v", p)
+		}
 	})
 }
 
