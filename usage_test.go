@@ -63,7 +63,7 @@ var reveals = map[string]string{
 	"internal/registry/options.go credentials":    "whether there is a colon",
 	"internal/registry/options.go endpoints":      "URLs; their user and password become Secrets",
 	"internal/registry/options.go truststore":     "the name of a file, the certificates of authorities",
-	"internal/registry/registry.go New":           "whether there is a login",
+	"internal/registry/registry.go New":           "the password, for its scrubber",
 	"internal/registry/request.go Client.getFrom": "the Authorization header",
 	"internal/decode/options.go parseSelect":      "names of columns",
 	"internal/table/options.go ParseOptions":      "the name of a codec",

@@ -26,7 +26,7 @@ var plainOptions = map[string][]string{
 		"startingoffsetsbytimestamp", "startingoffsetsbytimestampstrategy", "failondataloss", "maxoffsetspertrigger",
 		"minoffsetspertrigger", "maxtriggerdelay", "minpartitions", "includeheaders"},
 	"registry": {"schema.registry.url", "basic.auth.credentials.source", "schema.registry.ssl.truststore.location",
-		"schema.registry.ssl.truststore.type"},
+		"schema.registry.ssl.truststore.type", "schema.registry.ssl.endpoint.identification.algorithm"},
 }
 
 func plain(section, key string) bool {
