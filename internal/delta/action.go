@@ -156,9 +156,9 @@ func (o Object) append(b []byte) []byte {
 func parseObject(raw []byte) (Object, error) {
 	var o Object
 	s := scanner{b: raw}
-	err := s.object(func(key string) error {
+	err := s.object(func(key []byte) error {
 		v, err := s.raw()
-		o = append(o, Member{key, slices.Clone(v)})
+		o = append(o, Member{string(key), slices.Clone(v)})
 		return err
 	})
 	return o, err
@@ -418,8 +418,8 @@ func (r *Remove) Rows() (int64, bool) { return statsRows(r.Stats) }
 // statsRows returns numRecords of a file's statistics. Bad statistics are no error anywhere: they are only not known (delta.md 3).
 func statsRows(stats string) (rows int64, ok bool) {
 	s := scanner{b: []byte(stats)}
-	err := s.object(func(key string) (err error) {
-		if key != "numRecords" || s.next() == 'n' {
+	err := s.object(func(key []byte) (err error) {
+		if string(key) != "numRecords" || s.next() == 'n' {
 			return s.skip(0)
 		}
 		rows, err = s.int()

@@ -20,25 +20,29 @@ type Transaction struct {
 	// Info describes the commit. Timestamp, InCommitTimestamp, ReadVersion and TxnID are set by Commit.
 	Info CommitInfo
 	// Prepare returns the actions of the commit on top of a snapshot: first on Read or a newer one, then again after every conflict. It
-	// decides itself whether what it has fits: that its txn is not in the snapshot, that its files fit the schema. For a table that does
-	// not exist it returns protocol and metaData as well. An error ends the commit; nothing is visible then.
+	// decides itself whether what it has fits, such as its files to the schema; Commit sees to it that a txn only goes up. For a table that
+	// does not exist it returns protocol and metaData as well. An error ends the commit; nothing is visible then.
 	Prepare func(ctx context.Context, s *Snapshot) ([]Action, error)
 }
 
 // ErrNotCommitted: the commit was not made, and never will be. Every error of Commit matches either it or *UnknownError.
 var ErrNotCommitted = errors.New("not committed")
 
-// A ConcurrentTransactionError says that somebody else committed a version of our own application: another instance runs. It matches
-// ErrNotCommitted.
+// A ConcurrentTransactionError says that somebody else committed a version of our own application: another instance runs, or ran. It
+// matches ErrNotCommitted.
 type ConcurrentTransactionError struct {
-	Version int64 // of the table
+	Version int64 // of the table: the one that holds it, or a later one
 	AppID   string
-	Theirs  int64 // the application's version in their commit
-	TxnID   string
+	Theirs  int64  // the application's version in the table
+	TxnID   string // of their commit; "" if it has none or was not looked at
 }
 
 func (e *ConcurrentTransactionError) Error() string {
-	return fmt.Sprintf("version %d of the table already holds version %d of application %s, by another writer (txnId %s)", e.Version, e.Theirs, e.AppID, e.TxnID)
+	by := ""
+	if e.TxnID != "" {
+		by = " (txnId " + e.TxnID + ")"
+	}
+	return fmt.Sprintf("version %d of the table holds version %d of application %s, by another writer%s", e.Version, e.Theirs, e.AppID, by)
 }
 
 // Is says that nothing was committed.
@@ -247,6 +251,7 @@ func (c *committer) rebase(ctx context.Context, s *Snapshot) (newest, done *Snap
 			}
 			continue
 		}
+		failures = 0
 		verdict := judge(c.t.Info.TxnID, c.apps, s.version+1, sum)
 		if verdict.err != nil {
 			return nil, nil, verdict.err
@@ -317,6 +322,9 @@ func (c *committer) encode(ctx context.Context, s *Snapshot, actions []Action) (
 	}
 	c.apps = c.apps[:0]
 	for _, t := range sum.txns {
+		if has, ok := s.txns[t.AppID]; ok && has.Version >= t.Version {
+			return nil, nil, &ConcurrentTransactionError{Version: s.version, AppID: t.AppID, Theirs: has.Version}
+		}
 		c.apps = append(c.apps, t.AppID)
 	}
 	actions = slices.Clone(actions)

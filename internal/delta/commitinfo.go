@@ -61,13 +61,13 @@ func (c *CommitInfo) appendJSON(b []byte) []byte {
 // decodeCommitInfo never fails on a value of an unexpected type: such a key goes to Extra.
 func decodeCommitInfo(s *scanner) (*CommitInfo, error) {
 	c := &CommitInfo{ReadVersion: -1}
-	err := s.object(func(key string) error {
+	err := s.object(func(key []byte) error {
 		raw, err := s.raw()
 		if err != nil {
 			return err
 		}
-		if string(raw) != "null" && !c.set(key, raw) {
-			c.Extra = append(c.Extra, Member{key, slices.Clone(raw)})
+		if string(raw) != "null" && !c.set(string(key), raw) {
+			c.Extra = append(c.Extra, Member{string(key), slices.Clone(raw)})
 		}
 		return nil
 	})

@@ -58,11 +58,11 @@ func readLine(b []byte, v *visitor) error {
 	if s.next() == 0 && s.i == len(b) {
 		return nil
 	}
-	err := s.object(func(kind string) error {
+	err := s.object(func(kind []byte) error {
 		if s.null() {
 			return nil
 		}
-		if err := readAction(kind, s, v); err != nil {
+		if err := readAction(string(kind), s, v); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 		return nil
@@ -143,8 +143,8 @@ func decodeJSON[A any](s *scanner) (*A, error) {
 // skipFile takes an add or remove of which only one field is of interest.
 func skipFile(s *scanner, file func(dataChange bool)) error {
 	change := false
-	err := s.object(func(key string) (err error) {
-		if key != "dataChange" {
+	err := s.object(func(key []byte) (err error) {
+		if string(key) != "dataChange" {
 			return s.skip(0)
 		}
 		change, err = s.bool()
@@ -158,8 +158,8 @@ func skipFile(s *scanner, file func(dataChange bool)) error {
 
 func decodeAdd(s *scanner) (*Add, error) {
 	a := &Add{}
-	err := s.object(func(key string) (err error) {
-		switch key {
+	err := s.object(func(key []byte) (err error) {
+		switch string(key) {
 		case "path":
 			a.Path, err = s.str()
 		case "partitionValues":
@@ -195,8 +195,8 @@ func decodeAdd(s *scanner) (*Add, error) {
 
 func decodeRemove(s *scanner) (*Remove, error) {
 	r := &Remove{}
-	err := s.object(func(key string) (err error) {
-		switch key {
+	err := s.object(func(key []byte) (err error) {
+		switch string(key) {
 		case "path":
 			r.Path, err = s.str()
 		case "deletionTimestamp":
@@ -249,22 +249,22 @@ func (s *scanner) values() (Values, error) {
 		return nil, nil
 	}
 	var v Values
-	err := s.object(func(key string) error {
+	err := s.object(func(key []byte) error {
 		if v == nil {
 			v = Values{}
 		}
 		if s.null() {
-			v[key] = nil
+			v[string(key)] = nil
 			return nil
 		}
 		if s.next() != '"' { // a number or a truth value by a careless writer: its text
 			raw, err := s.raw()
 			text := string(raw)
-			v[key] = &text
+			v[string(key)] = &text
 			return err
 		}
 		text, err := s.str()
-		v[key] = &text
+		v[string(key)] = &text
 		return err
 	})
 	return v, err
@@ -272,13 +272,13 @@ func (s *scanner) values() (Values, error) {
 
 func decodeMetaData(s *scanner) (*MetaData, error) {
 	m := &MetaData{}
-	err := s.object(func(key string) error {
+	err := s.object(func(key []byte) error {
 		raw, err := s.raw()
 		if err != nil {
 			return err
 		}
 		var to any
-		switch key {
+		switch string(key) {
 		case "id":
 			to = &m.ID
 		case "name":
@@ -296,7 +296,7 @@ func decodeMetaData(s *scanner) (*MetaData, error) {
 		case "configuration":
 			to = &m.Configuration
 		default:
-			m.Extra = append(m.Extra, Member{key, slices.Clone(raw)})
+			m.Extra = append(m.Extra, Member{string(key), slices.Clone(raw)})
 			return nil
 		}
 		if err := json.Unmarshal(raw, to); err != nil {

@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,7 +127,7 @@ func activeFeature(p *Protocol, m *MetaData, schema column.Schema) string {
 		if !strings.EqualFold(value, "true") {
 			continue
 		}
-		switch key {
+		switch string(key) {
 		case "delta.enableIcebergCompatV1", "delta.enableIcebergCompatV2", "delta.enableIcebergCompatV3":
 			return "Iceberg compatibility (" + key + ")"
 		case "delta.compatibility.symlinkFormatManifest.enabled":
@@ -150,15 +151,15 @@ func activeColumn(f column.Field) string {
 	what := ""
 	if f.Metadata != "" {
 		s := scanner{b: []byte(f.Metadata)}
-		_ = s.object(func(key string) error {
+		_ = s.object(func(key []byte) error {
 			switch {
-			case key == "delta.invariants":
+			case string(key) == "delta.invariants":
 				what = "an invariant"
-			case key == "delta.generationExpression":
+			case string(key) == "delta.generationExpression":
 				what = "a generated column"
-			case strings.HasPrefix(key, "delta.identity."):
+			case bytes.HasPrefix(key, []byte("delta.identity.")):
 				what = "an identity column"
-			case key == "CURRENT_DEFAULT":
+			case string(key) == "CURRENT_DEFAULT":
 				what = "a column default"
 			}
 			return s.skip(0)

@@ -54,8 +54,8 @@ func (s *scanner) take(c byte) error {
 	return nil
 }
 
-// object calls field with each key of an object; field takes the value.
-func (s *scanner) object(field func(key string) error) error {
+// object calls field with each key of an object; field takes the value, and does not keep the key.
+func (s *scanner) object(field func(key []byte) error) error {
 	if err := s.take('{'); err != nil {
 		return err
 	}
@@ -71,11 +71,14 @@ func (s *scanner) object(field func(key string) error) error {
 		if err := s.take(':'); err != nil {
 			return err
 		}
-		key, err := unquote(raw)
-		if err != nil {
-			return err
+		if bytes.IndexByte(raw, '\\') >= 0 {
+			key, err := unquote(raw)
+			if err != nil {
+				return err
+			}
+			raw = []byte(key)
 		}
-		if err := field(key); err != nil {
+		if err := field(raw); err != nil {
 			return err
 		}
 		if s.next() == ',' {
@@ -130,7 +133,7 @@ func (s *scanner) skip(depth int) error {
 		_, err := s.text()
 		return err
 	case '{':
-		return s.object(func(string) error { return s.skip(depth + 1) })
+		return s.object(func([]byte) error { return s.skip(depth + 1) })
 	case '[':
 		s.i++
 		if s.next() == ']' {
