@@ -174,7 +174,8 @@ func TestTheLayersRefuseWhatTheyShall(t *testing.T) {
 			t.Errorf("%s and %s meet", pair[0], pair[1])
 		}
 	}
-	if got, want := slices.Sorted(maps.Keys(may["microbatch"])), []string{"column", "option", "problem", "secret", "stream"}; !slices.Equal(got, want) {
+	want := []string{"column", "option", "problem", "secret", "stream"}
+	if got := slices.Sorted(maps.Keys(may["microbatch"])); !slices.Equal(got, want) {
 		t.Errorf("microbatch sees %v, want contracts only: %v", got, want)
 	}
 }

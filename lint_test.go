@@ -57,7 +57,8 @@ func sources(t *testing.T) []source {
 	t.Helper()
 	var out []source
 	for _, name := range tracked(t) {
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/") || strings.HasPrefix(name, "test/") {
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/") ||
+			strings.HasPrefix(name, "test/") {
 			continue
 		}
 		set := token.NewFileSet()
@@ -104,7 +105,8 @@ func TestFilesHoldNoUnfinishedWorkAndNoPathsOfOneMachine(t *testing.T) {
 }
 
 func TestTheLintFindsWhatItShall(t *testing.T) {
-	for _, bad := range []string{"// FIX" + "ME later", "// TO" + "DO(x)", "panic(\"not " + "implemented\")", "open(\"/ro" + "ot/x\")", "/ho" + "me/someone/silt"} {
+	for _, bad := range []string{"// FIX" + "ME later", "// TO" + "DO(x)", "panic(\"not " + "implemented\")", "open(\"/ro" + "ot/x\")",
+		"/ho" + "me/someone/silt"} {
 		if !unfinished.MatchString(bad) && !machinePaths.MatchString(bad) {
 			t.Errorf("%s is not found", bad)
 		}

@@ -284,6 +284,7 @@ func (a *app) interruptible(message string) (context.Context, func()) {
 			}
 			if n > 0 {
 				_, _ = io.WriteString(a.status, "  stopped at once\n")
+				_ = a.status.Close() // the shell's prompt gets a line of its own
 				a.exit(problem.ExitFailed)
 			}
 			a.say("%s", message)

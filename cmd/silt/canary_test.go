@@ -33,8 +33,8 @@ func forms(secrets ...string) [][]byte {
 	var out [][]byte
 	for _, s := range secrets {
 		quoted, _ := json.Marshal(s) // a string has JSON
-		out = append(out, []byte(s), quoted[1:len(quoted)-1], []byte(url.QueryEscape(s)), []byte(url.PathEscape(s)), []byte(hex.EncodeToString([]byte(s))),
-			[]byte(base64.RawStdEncoding.EncodeToString([]byte(s))), []byte(base64.RawURLEncoding.EncodeToString([]byte(s))))
+		out = append(out, []byte(s), quoted[1:len(quoted)-1], []byte(url.QueryEscape(s)), []byte(url.PathEscape(s)),
+			[]byte(hex.EncodeToString([]byte(s))), []byte(base64.RawStdEncoding.EncodeToString([]byte(s))), []byte(base64.RawURLEncoding.EncodeToString([]byte(s))))
 	}
 	return out
 }
@@ -67,8 +67,8 @@ func newSecured(t *testing.T) *secured {
 	s := &secured{dir: t.TempDir()}
 	certificate := registry.Certificate()
 	var err error
-	s.broker, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "clicks"), kfake.EnableSASL(), kfake.Superuser("PLAIN", kafkaKey, kafkaSecret),
-		kfake.TLS(&tls.Config{Certificates: registry.TLS.Certificates}))
+	s.broker, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "clicks"), kfake.EnableSASL(),
+		kfake.Superuser("PLAIN", kafkaKey, kafkaSecret), kfake.TLS(&tls.Config{Certificates: registry.TLS.Certificates}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +155,13 @@ func TestNoSecretLeavesARealQuery(t *testing.T) {
 		"history":          s.run(t, 0, nil, "table", "history", table, "-o", "json"),
 		"broker's login":   s.run(t, 69, map[string]string{"KAFKA_KEY": wrong}, run...),
 		"registry's login": s.run(t, 69, map[string]string{"REGISTRY_SECRET": wrong}, run...),
-		"a wrong value":    s.run(t, 2, nil, append(run, "-s", "source.kafka.subscribe=${env:KAFKA_KEY},${file:"+filepath.ToSlash(s.dir)+"/missing}")...),
+		"a wrong value": s.run(t, 2, nil, append(run, "-s",
+			"source.kafka.subscribe=${env:KAFKA_KEY},${file:"+filepath.ToSlash(s.dir)+"/missing}")...),
 	}
 	s.produce(t, "\x00\x00\x00\x00\x09\x02")
 	output["a bad record"] = s.run(t, 5, nil, run...)
-	for what, want := range map[string]string{"run": "batch 0   2 rows", "verify": "rows 2 · missing 0 · duplicate 0 · OK", "broker's login": "E2003",
-		"registry's login": "E3002", "a wrong value": "E1210", "a bad record": "E4002"} {
+	for what, want := range map[string]string{"run": "batch 0   2 rows", "verify": "rows 2 · missing 0 · duplicate 0 · OK",
+		"broker's login": "E2003", "registry's login": "E3002", "a wrong value": "E1210", "a bad record": "E4002"} {
 		if !strings.Contains(output[what], want) {
 			t.Errorf("%s: no %s in\n%s", what, want, output[what])
 		}

@@ -22,7 +22,7 @@ type runCmd struct {
 	Set         []string `short:"s" placeholder:"PATH=VALUE" sep:"none" help:"Override a value of the file; may be repeated."`
 	Once        bool     `help:"Read what is there now and stop, as -s trigger.availableNow=true."`
 	NewQuery    bool     `help:"Begin with a new checkpoint on a table that holds the topic's rows already."`
-	StopTimeout span     `default:"10s" placeholder:"TIME" env:"SILT_STOP_TIMEOUT" help:"What the running batch has to commit after the first SIGINT or SIGTERM (${default})."`
+	StopTimeout span     `default:"10s" placeholder:"TIME" env:"SILT_STOP_TIMEOUT" help:"Time to commit the batch after SIGINT or SIGTERM (${default})."`
 	Workers     int      `default:"0" placeholder:"N" env:"SILT_WORKERS" help:"Goroutines that decode and write; by default one a CPU."`
 	Memory      size     `default:"256MiB" placeholder:"SIZE" env:"SILT_MEMORY" help:"Budget for fetched data and open files (${default})."`
 	outputFlag

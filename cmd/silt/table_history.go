@@ -46,7 +46,8 @@ func (c *historyCmd) Run(a *app) error {
 		return term.WriteList(a.out, c.Output, versions)
 	}
 	table := term.NewTable(term.Column{Name: "version", Right: true}, term.Column{Name: "time"}, term.Column{Name: "operation"},
-		term.Column{Name: "rows", Right: true}, term.Column{Name: "files", Right: true}, term.Column{Name: "batch", Right: true}, term.Column{Name: "engine"})
+		term.Column{Name: "rows", Right: true}, term.Column{Name: "files", Right: true}, term.Column{Name: "batch", Right: true},
+		term.Column{Name: "engine"})
 	for _, v := range versions {
 		table.Row(v.cells()...)
 	}

@@ -91,7 +91,8 @@ func Load(file string, o Options) (*Pipeline, error) {
 		return nil, err
 	}
 	if root.kind != mapping && !root.bad {
-		return nil, problem.New(problem.InvalidValue, "the file is %s; want source, registry, sink and checkpointLocation", root.kind).At(root.pos)
+		return nil, problem.New(problem.InvalidValue, "the file is %s; want source, registry, sink and checkpointLocation", root.kind).
+			At(root.pos)
 	}
 	w := &walker{
 		file:     file,

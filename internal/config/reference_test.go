@@ -100,7 +100,8 @@ func TestPasswordsInsideOtherValues(t *testing.T) {
 			t.Errorf("%s: %s: got %q, want %q", tt.key, tt.text, got, tt.want)
 		}
 	}
-	for text, want := range map[string]string{"https://u:p@h:1/x": "p", "http://a,https://u:p2@h": "p2", "https://h/a:b@c": "", "u:p@h": "", "https://u@h": ""} {
+	for text, want := range map[string]string{"https://u:p@h:1/x": "p", "http://a,https://u:p2@h": "p2", "https://h/a:b@c": "", "u:p@h": "",
+		"https://u@h": ""} {
 		if got := userinfo(text); got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}

@@ -84,7 +84,7 @@ func (w *walker) group(path string, n *node) {
 		case path == "" && slices.Contains(ownOptions, p.key):
 			w.option(w.section(""), "", p.key, p.pos, p.value)
 		default:
-			w.unknown(p.pos, name)
+			w.unknown(p.pos, path, p.key)
 		}
 	}
 }
@@ -97,9 +97,9 @@ func (w *walker) isMapping(name string, p pair) bool {
 }
 
 // unknown reports a key that the file's shape lacks, and finds what was meant: a neighbour, or the same key in its right place.
-func (w *walker) unknown(where problem.Location, name string) {
+func (w *walker) unknown(where problem.Location, group, key string) {
+	name := join(group, key)
 	var neighbours []string
-	group, key := cut(name)
 	for _, known := range knownNames() {
 		g, k := cut(known)
 		if strings.EqualFold(k, key) && g != group {

@@ -99,7 +99,8 @@ type locationJSON struct {
 // WriteProblemsJSON prints {"error":{...}}, one line a problem. The location is null where none is known.
 func WriteProblemsJSON(w io.Writer, list problem.List) error {
 	for _, p := range list {
-		j := problemJSON{Code: p.Code, Message: p.Message, Location: location(p.Where), Why: p.Why, Hint: p.Hint, Retryable: p.Retryable, Docs: docs(p.Code)}
+		j := problemJSON{Code: p.Code, Message: p.Message, Location: location(p.Where), Why: p.Why, Hint: p.Hint, Retryable: p.Retryable,
+			Docs: docs(p.Code)}
 		if err := WriteJSON(w, map[string]problemJSON{"error": j}); err != nil {
 			return err
 		}

@@ -46,7 +46,8 @@ func problems() problem.List {
 			Because(errors.New("dial tcp 127.0.0.1:9092: connection refused\r\ndial tcp [::1]:9092: connection refused\n")).
 			Fix("start the broker, or correct kafka.bootstrap.servers"),
 		problem.New(problem.BadRecord, "enum index 7 of 3 symbols <&>").
-			At(problem.Location{Topic: "clicks", Partition: 0, Offset: 0, HasPartition: true, HasOffset: true, SchemaID: 100001, HasSchemaID: true, Field: "parsedValue.status"}),
+			At(problem.Location{Topic: "clicks", Partition: 0, Offset: 0, HasPartition: true, HasOffset: true, SchemaID: 100001, HasSchemaID: true,
+				Field: "parsedValue.status"}),
 		problem.New(problem.UnknownTopic, "unknown topic \"a\x1b[2Jb\u202ec\x00\nd\"").At(problem.File("x\x1by.yaml")),
 	}
 }
