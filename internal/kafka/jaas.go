@@ -160,7 +160,8 @@ func (t *jaasTokenizer) next() (kind int, value string) {
 	return jaasEOF, ""
 }
 
-// comment skips a comment that begins at the slash: to the end of the line, or to the closing */ of one that began with /*.
+// comment skips a comment that begins at the slash: to the end of the line, or to the closing */ of one that began with /*. As in Java, a
+// line that ends right after a single slash takes the next line with it.
 func (t *jaasTokenizer) comment() {
 	rest := t.text[t.pos:]
 	if strings.HasPrefix(rest, "/*") {
@@ -172,9 +173,12 @@ func (t *jaasTokenizer) comment() {
 		t.pos += 2 + end + 2
 		return
 	}
-	if end := strings.IndexAny(rest, "\r\n"); end >= 0 {
-		t.pos += end
-		return
+	const slashAndNext = 2
+	if len(rest) > slashAndNext {
+		if end := strings.IndexAny(rest[slashAndNext:], "\r\n"); end >= 0 {
+			t.pos += slashAndNext + end
+			return
+		}
 	}
 	t.pos = len(t.text)
 }

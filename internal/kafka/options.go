@@ -197,23 +197,27 @@ func parseStarting(p *option.Parser, topics []string) stream.Starting {
 	return s
 }
 
-// parseSecurity reads the options of TLS and of the login.
+// parseSecurity reads the options of TLS and of the login. Where the protocol is wrong it asks for nothing else.
 func parseSecurity(p *option.Parser, o *Options, allowInsecure bool) {
 	const key = "kafka.security.protocol"
-	text := p.String(key, "PLAINTEXT")
-	switch v, _ := p.Lookup(key); strings.ToUpper(strings.TrimSpace(text)) {
-	case "PLAINTEXT":
-	case "SASL_SSL":
+	v, ok := p.Value(key)
+	switch text := strings.ToUpper(strings.TrimSpace(v.Reveal())); {
+	case !ok || text == "PLAINTEXT":
+		parseLogin(p, o)
+		o.RootCAs = parseTrustStore(p, false)
+	case text == "SASL_SSL":
 		o.TLS = true
-	case "SSL", "SASL_PLAINTEXT":
-		p.Report(v, problem.Unsupported, "%s %s is not supported yet", key, strings.ToUpper(strings.TrimSpace(text))).Fix("use SASL_SSL, or PLAINTEXT")
-		o.TLS = true // what follows is read as if it were SASL_SSL: no further errors
+		parseLogin(p, o)
+		o.RootCAs = parseTrustStore(p, true)
+	case text == "SSL" || text == "SASL_PLAINTEXT":
+		p.Report(v, problem.Unsupported, "%s %s is not supported yet", key, text).Fix("use SASL_SSL, or PLAINTEXT")
+		skip(p, loginKeys[:]...)
+		skip(p, trustKeys[:]...)
 	default:
 		p.Report(v, problem.InvalidValue, "%s is %q; want PLAINTEXT or SASL_SSL", key, v.Shown())
-		o.TLS = true
+		skip(p, loginKeys[:]...)
+		skip(p, trustKeys[:]...)
 	}
-	parseLogin(p, o)
-	o.RootCAs = parseTrustStore(p, o.TLS)
 
 	const host = "kafka.ssl.endpoint.identification.algorithm"
 	switch v, ok := p.Value(host); {
@@ -228,8 +232,21 @@ func parseSecurity(p *option.Parser, o *Options, allowInsecure bool) {
 	}
 }
 
+var (
+	loginKeys = [...]string{"kafka.sasl.mechanism", "kafka.sasl.jaas.config", "kafka.sasl.username", "kafka.sasl.password"}
+	trustKeys = [...]string{"kafka.ssl.truststore.type", "kafka.ssl.truststore.location", "kafka.ssl.truststore.certificates",
+		"kafka.ssl.truststore.password"}
+)
+
+// skip makes the keys known without a look at their values.
+func skip(p *option.Parser, keys ...string) {
+	for _, k := range keys {
+		p.Value(k)
+	}
+}
+
 func parseLogin(p *option.Parser, o *Options) {
-	const mechanism, jaas, user, password = "kafka.sasl.mechanism", "kafka.sasl.jaas.config", "kafka.sasl.username", "kafka.sasl.password"
+	mechanism, jaas, user, password := loginKeys[0], loginKeys[1], loginKeys[2], loginKeys[3]
 	m, hasMechanism := p.Value(mechanism)
 	j, hasJaas := p.Value(jaas)
 	u, hasUser := p.Value(user)
@@ -288,8 +305,7 @@ func parseLogin(p *option.Parser, o *Options) {
 // parseTrustStore returns the authorities that the broker's certificate may come from, nil for the system's. As in Kafka, a trust store
 // takes the place of the system's authorities.
 func parseTrustStore(p *option.Parser, tls bool) *x509.CertPool {
-	const kind, location, certificates, password = "kafka.ssl.truststore.type", "kafka.ssl.truststore.location",
-		"kafka.ssl.truststore.certificates", "kafka.ssl.truststore.password"
+	kind, location, certificates, password := trustKeys[0], trustKeys[1], trustKeys[2], trustKeys[3]
 	const convert = "convert it: keytool -importkeystore -srckeystore FILE -destkeystore t.p12 -deststoretype PKCS12, then " +
 		"openssl pkcs12 -in t.p12 -nokeys -out ca.pem; set kafka.ssl.truststore.type: PEM and kafka.ssl.truststore.location: ca.pem"
 	t, hasType := p.Value(kind)

@@ -192,15 +192,15 @@ func deniedTopic(resp *kmsg.FetchResponse, views map[string]topicView) string {
 
 // connectProblem says why no connection to a broker came about.
 func (c *Client) connectProblem(ctx context.Context, addr string, err error) *problem.Problem {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = context.Cause(ctx)
-	}
 	var d *dialError
 	if errors.As(err, &d) {
 		addr = d.addr
 		if d.tls {
 			return c.tlsProblem(d)
 		}
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
 	}
 	const plaintext = "set kafka.security.protocol: SASL_SSL if this port speaks TLS"
 	switch {
@@ -265,6 +265,9 @@ func (c *Client) tlsProblem(d *dialError) *problem.Problem {
 	case errors.As(d.err, &record), errors.Is(d.err, io.EOF), errors.As(d.err, &op) && !op.Timeout():
 		p.Message = fmt.Sprintf("broker %s does not speak TLS on this port", d.addr)
 		return p.Fix("use the port of the broker's SASL_SSL listener in kafka.bootstrap.servers")
+	case errors.Is(d.err, context.DeadlineExceeded):
+		p.Message = fmt.Sprintf("broker %s does not answer the TLS handshake", d.addr)
+		return p.Fix("use the port of the broker's SASL_SSL listener in kafka.bootstrap.servers; this one may not speak TLS")
 	}
 	return p.Fix("check that %s is the SASL_SSL listener of a broker", d.addr)
 }
