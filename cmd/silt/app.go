@@ -213,7 +213,7 @@ func (a *app) fail(err error) int {
 	if len(list) == 0 {
 		p := problem.New(problem.Internal, "%w", err)
 		if errors.Is(err, context.Canceled) {
-			p = problem.New(problem.Internal, "interrupted before the answer was known")
+			p = problem.New(problem.Interrupted, "interrupted before the answer was known")
 		}
 		list = problem.List{p}
 	}

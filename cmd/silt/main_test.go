@@ -320,7 +320,7 @@ func TestExitStatusIsThatOfTheError(t *testing.T) {
 		{fmt.Errorf("run: %w", problem.New(problem.Fenced, "another run")), 4, "E6002 another run\n"},
 		{problem.List{problem.New(problem.BrokerLogin, "a"), problem.New(problem.Usage, "b")}, 69, "E2003 a\n\nE1100 b\n"},
 		{errors.New("something else"), 1, "E9001 something else\n"}, // a plain error is a fault of silt's own
-		{context.Canceled, 1, "E9001 interrupted before the answer was known\n"},
+		{context.Canceled, 1, "E9002 interrupted before the answer was known\n"},
 	} {
 		f := newFakeProcess(engine{run: func(context.Context, *config.Pipeline, silt.RunOptions) error { return tt.err }})
 		if status := f.main("run", "-c", pipeline(t, clicks)); status != tt.status || !strings.HasPrefix(f.stderr.String(), tt.text) {

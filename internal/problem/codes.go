@@ -70,7 +70,8 @@ const (
 	VerifyDuplicate Code = "E7002"
 	VerifyBroken    Code = "E7003" // a wrong count, disorder, a broken range
 
-	Internal Code = "E9001" // a fault of silt's own
+	Internal    Code = "E9001" // a fault of silt's own
+	Interrupted Code = "E9002" // the user stopped a command before its answer was known
 )
 
 var exits = map[Code]int{
@@ -92,7 +93,7 @@ var exits = map[Code]int{
 
 	VerifyMissing: ExitDataLoss, VerifyDuplicate: ExitFailed, VerifyBroken: ExitFailed,
 
-	Internal: ExitFailed,
+	Internal: ExitFailed, Interrupted: ExitFailed,
 }
 
 // Exit is the exit status that the code stands for.
