@@ -51,7 +51,11 @@ type Run struct {
 // maxRunValues bounds the search for a run's value; a column with more of them is written as values.
 const maxRunValues = 256
 
-const runBytes = 16
+// The sizes of elements, for counting memory.
+const (
+	runBytes      = 16
+	dictSlotBytes = 24
+)
 
 // Invalid is a string that is not UTF-8; Append wrote a null in its place.
 type Invalid struct {
@@ -472,4 +476,19 @@ func (b *Block) ResetRowGroup() {
 			c.Strings.reset()
 		}
 	}
+}
+
+// Memory is the memory of the block's buffers in bytes, full or not.
+func (b *Block) Memory() int64 {
+	n := 0
+	for _, c := range b.Columns {
+		n += 4*cap(c.Int32s) + 8*cap(c.Int64s) + cap(c.Fixed) + cap(c.Valid) + runBytes*cap(c.Runs) + 8*cap(c.RunValues)
+		if d := c.Strings; d != nil {
+			n += 4*cap(d.Indices) + cap(d.Plain) + cap(d.data) + 4*cap(d.ends) + dictSlotBytes*len(d.slots) + cap(d.bounds.least) + cap(d.bounds.greatest)
+		}
+	}
+	for _, k := range b.Nodes {
+		n += cap(k.Valid) + 4*cap(k.Lens)
+	}
+	return int64(n)
 }

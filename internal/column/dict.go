@@ -136,38 +136,59 @@ type hashKey struct {
 	whole bool // values of more than 32 bytes are hashed by all their bytes, not by a sample
 }
 
-const (
-	mix1 = 0xa0761d6478bd642f
-	mix2 = 0xe7037ed1a0b428db
-	mix3 = 0x8ebc6af09c88c6e3
-)
-
 func newHashKey(seed uint64) hashKey {
-	return hashKey{a: mix(seed^mix1, mix2) ^ seed, b: mix(seed^mix3, mix1) ^ bits.RotateLeft64(seed, 32)}
+	const p, q, r = 0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3 // wyhash's: half of the bits set
+	return hashKey{a: mix(seed^p, q) ^ seed, b: mix(seed^r, p) ^ bits.RotateLeft64(seed, 32)}
 }
 
 func mix(a, b uint64) uint64 { hi, lo := bits.Mul64(a, b); return hi ^ lo }
 
-var lowBytes = [16]uint64{0, 1<<8 - 1, 1<<16 - 1, 1<<24 - 1, 1<<32 - 1, 1<<40 - 1, 1<<48 - 1, 1<<56 - 1,
-	^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+// shortMasks has, by length, what of two words belongs to a value of at most 16 bytes.
+var shortMasks = func() (m [17][2]uint64) {
+	for n := range m {
+		m[n] = [2]uint64{1<<(8*min(n, 8)) - 1, 1<<(8*max(n-8, 0)) - 1} // a shift by 64 gives 0, and 0 - 1 is all ones
+	}
+	return
+}()
 
 func load(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
 
-// long hashes a value of more than 16 bytes, of which 32 are sampled where there are more: the comparison of bytes decides anyway, and
-// values that differ elsewhere only turn whole on.
-func (k *hashKey) long(b []byte, at, n int) (lo, hi uint64) {
-	if n > 32 && !k.whole {
-		m := at + n>>1
-		return mix(load(b, at)^k.a, load(b, at+n-8)^k.b), mix(load(b, m-8)^k.b, load(b, m)^k.a)
-	}
-	h := uint64(n)*mix3 ^ k.b
-	for i := 0; i+16 < n; i += 16 {
-		h = mix(load(b, at+i)^k.a, load(b, at+i+8)^h)
-	}
-	return mix(load(b, at+n-16)^k.b, load(b, at+n-8)^k.a^h), h
+// short returns the value of n <= 16 bytes that begins at p, in two words, and its place.
+func (k *hashKey) short(p *[16]byte, n int) (lo, hi, h uint64) {
+	m := &shortMasks[n]
+	lo, hi = binary.LittleEndian.Uint64(p[:8])&m[0], binary.LittleEndian.Uint64(p[8:])&m[1]
+	return lo, hi, mix(lo^k.a, hi^k.b)
 }
 
-func (k *hashKey) place(lo, hi uint64) uint64 { return mix(lo^k.a, hi^k.b) }
+// longPlace makes a place of two hashes.
+func longPlace(lo, hi uint64) uint64 { return lo ^ bits.RotateLeft64(hi, 32) }
+
+// long hashes a value of more than 16 bytes: its ends, and of more than 32 bytes 16 in the middle. Values that differ elsewhere collide,
+// which the comparison of bytes finds; that turns whole on.
+func (k *hashKey) long(v []byte) (lo, hi, h uint64) {
+	n := len(v)
+	second, third := 8, n-16
+	if n > 32 {
+		if k.whole {
+			return k.all(v)
+		}
+		second, third = n-8, n>>1-8
+	}
+	lo = mix(load(v, 0)^k.a, load(v, second)^k.b)
+	hi = mix(load(v, third)^k.b, load(v, third+8)^k.a)
+	return lo, hi, longPlace(lo, hi)
+}
+
+// all hashes all bytes of a value of more than 16.
+func (k *hashKey) all(v []byte) (lo, hi, h uint64) {
+	n := len(v)
+	hi = k.b
+	for i := 0; i+16 < n; i += 16 {
+		hi = mix(load(v, i)^k.a, load(v, i+8)^hi)
+	}
+	lo = mix(load(v, n-16)^k.b, load(v, n-8)^k.a^hi)
+	return lo, hi, longPlace(lo, hi)
+}
 
 // add appends the values at the spans; Slack bytes past each must be readable. A value that is refused gets the index notUTF8 (none in
 // Plain) and its position, counted from base, is added to d.rejects: the caller removes it.
@@ -179,40 +200,28 @@ func (d *Dict) add(buf []byte, spans []Span, base int) {
 	at := len(d.Indices)
 	d.Indices = extend(d.Indices, len(spans))
 	out := d.Indices[at:]
-	slots, mask, key := d.slots, d.mask, d.key
-	for r, s := range spans {
-		off, n := int(s.Off), int(s.Len)
-		var lo, hi uint64
-		switch {
-		case n <= 8:
-			lo = load(buf, off) & lowBytes[n&15]
-		case n <= 16:
-			lo, hi = load(buf, off), load(buf, off+n-8)
-		default:
-			lo, hi = key.long(buf, off, n)
-		}
-		h := key.place(lo, hi)
-		t := &slots[h&mask]
-		if t.lo == lo && t.hi == hi && t.len1 == uint32(n+1) && (n <= 16 || string(d.Entry(int(t.entry))) == string(buf[off:off+n])) {
-			out[r] = t.entry
-			continue
-		}
-		e := d.find(buf[off:off+n], lo, hi, h)
-		out[r] = e
-		if e == notUTF8 {
+	for r := d.known(buf, spans, out); r < len(spans); r++ {
+		switch out[r] = d.lookup(buf, spans[r]); out[r] {
+		case notUTF8:
 			d.rejects = append(d.rejects, base+r)
-		} else if e == dictFull {
+		case dictFull:
 			d.Indices = d.Indices[:at+r]
 			d.giveUp()
 			d.addPlain(buf, spans[r:], base+r)
 			return
 		}
-		slots, mask, key = d.slots, d.mask, d.key
+		r += d.known(buf, spans[r+1:], out[r+1:])
 	}
 	d.seen += len(spans)
 	if d.seen >= dictTrial && 2*d.Len() > d.seen {
 		d.giveUp()
 	}
+}
+
+// is says whether entry e, which has as many bytes, is v.
+func (d *Dict) is(e uint32, v []byte) bool {
+	end := int(d.ends[e])
+	return string(d.data[end-len(v):end]) == string(v)
 }
 
 // find returns the entry of a value that is not in its first slot, and makes one if there is none.
@@ -225,14 +234,14 @@ func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
 		if t.lo != lo || t.hi != hi || t.len1 != uint32(len(v)+1) {
 			continue
 		}
-		if len(v) <= 16 || string(d.Entry(int(t.entry))) == string(v) {
+		if len(v) <= 16 || d.is(t.entry, v) {
 			return t.entry
 		}
 		if collisions++; collisions > maxCollisions && !d.key.whole {
 			d.key.whole = true
 			d.rehash(len(d.slots))
-			lo, hi = d.key.long(v, 0, len(v))
-			return d.find(v, lo, hi, d.key.place(lo, hi))
+			lo, hi, h = d.key.long(v)
+			return d.find(v, lo, hi, h)
 		}
 	}
 	if d.text && !utf8.Valid(v) {
@@ -265,10 +274,13 @@ func (d *Dict) rehash(n int) {
 		if s.len1 == 0 {
 			continue
 		}
-		if size := int(s.len1 - 1); size > 32 && d.key.whole {
-			s.lo, s.hi = d.key.long(d.Entry(int(s.entry)), 0, size)
+		h := mix(s.lo^d.key.a, s.hi^d.key.b) // as short has it
+		switch {
+		case s.len1 > 33 && d.key.whole:
+			s.lo, s.hi, h = d.key.all(d.Entry(int(s.entry)))
+		case s.len1 > 17:
+			h = longPlace(s.lo, s.hi)
 		}
-		h := d.key.place(s.lo, s.hi)
 		for d.slots[h&d.mask].len1 != 0 {
 			h++
 		}
@@ -281,16 +293,13 @@ func (d *Dict) rehash(n int) {
 // REQUIRES: the dictionary is not given up.
 func (d *Dict) lookup(buf []byte, s Span) uint32 {
 	v := buf[s.Off : s.Off+s.Len]
-	var lo, hi uint64
-	switch n := len(v); {
-	case n <= 8:
-		lo = load(buf, int(s.Off)) & lowBytes[n&15]
-	case n <= 16:
-		lo, hi = load(buf, int(s.Off)), load(buf, int(s.Off)+n-8)
-	default:
-		lo, hi = d.key.long(v, 0, n)
+	var lo, hi, h uint64
+	if len(v) <= 16 {
+		lo, hi, h = d.key.short((*[16]byte)(buf[s.Off:]), len(v))
+	} else {
+		lo, hi, h = d.key.long(v)
 	}
-	return d.find(v, lo, hi, d.key.place(lo, hi))
+	return d.find(v, lo, hi, h)
 }
 
 // giveUp turns the open page's indices into PLAIN, so that a page keeps one encoding; pages that are written keep their indices.

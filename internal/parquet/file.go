@@ -208,3 +208,20 @@ func (f *File) close() error {
 	}
 	return f.writeFooter()
 }
+
+// Memory is the memory of the file's buffers in bytes: what it holds whether they are full or not, without the codec's own.
+func (f *File) Memory() int64 {
+	n := f.block.Memory() + int64(cap(f.scratch)+cap(f.merged)+cap(f.compressor.out)+f.compressor.gzOut.Cap()+cap(f.footer.b))
+	for i := range f.chunks {
+		c := &f.chunks[i]
+		n += int64(cap(c.buf) + cap(c.dict) + 4*cap(c.spare) + 8*cap(c.numbers.entries) + 4*cap(c.numbers.index))
+	}
+	for i := range f.streams {
+		s := &f.streams[i]
+		n += int64(cap(s.own) + cap(s.reps) + cap(s.encodedRep))
+		for _, e := range s.encodedDef {
+			n += int64(cap(e))
+		}
+	}
+	return n
+}

@@ -73,7 +73,7 @@ func check(t failer, l *column.Layout, file []byte, stats Stats, rows [][]any) {
 	for g, group := range pf.RowGroups() {
 		for i, c := range group.ColumnChunks() {
 			from := len(got[i])
-			got[i] = readChunk(t, got[i], c, l.Leaves[i].Type)
+			got[i] = readChunk(t, got[i], c)
 			checkChunk(t, l, want, i, from, len(got[i]), &pf.Metadata().RowGroups[g].Columns[i].MetaData)
 		}
 	}
@@ -106,7 +106,7 @@ func diff(want, got []entry) string {
 	return ""
 }
 
-func readChunk(t failer, to []entry, c pq.ColumnChunk, typ column.Type) []entry {
+func readChunk(t failer, to []entry, c pq.ColumnChunk) []entry {
 	pages := c.Pages()
 	defer pages.Close()
 	buf := make([]pq.Value, 100)
@@ -121,7 +121,7 @@ func readChunk(t failer, to []entry, c pq.ColumnChunk, typ column.Type) []entry 
 		for r := p.Values(); ; {
 			n, err := r.ReadValues(buf)
 			for _, v := range buf[:n] {
-				to = append(to, entry{uint8(v.RepetitionLevel()), uint8(v.DefinitionLevel()), plainValue(v, typ)})
+				to = append(to, entry{uint8(v.RepetitionLevel()), uint8(v.DefinitionLevel()), plainValue(v)})
 			}
 			if errors.Is(err, io.EOF) {
 				break
@@ -134,7 +134,7 @@ func readChunk(t failer, to []entry, c pq.ColumnChunk, typ column.Type) []entry 
 	}
 }
 
-func plainValue(v pq.Value, typ column.Type) any {
+func plainValue(v pq.Value) any {
 	switch v.Kind() {
 	case pq.Boolean:
 		if v.Boolean() {
@@ -152,9 +152,7 @@ func plainValue(v pq.Value, typ column.Type) any {
 	case pq.ByteArray:
 		return append([]byte{}, v.ByteArray()...)
 	case pq.FixedLenByteArray:
-		var w [16]byte
-		copy(w[16-typ.FixedLen():], v.ByteArray())
-		return w
+		return widened(v.ByteArray())
 	}
 	return nil
 }
@@ -195,7 +193,7 @@ func checkChunk(t failer, l *column.Layout, want *shredder, leaf, from, to int, 
 	case pq.FixedLenByteArray:
 		ok = bytes.Equal(st.MinValue, b.Bytes[0]) && bytes.Equal(st.MaxValue, b.Bytes[1])
 	default:
-		ok = plainValue(least, typ) == b.Int[0] && plainValue(greatest, typ) == b.Int[1]
+		ok = plainValue(least) == b.Int[0] && plainValue(greatest) == b.Int[1]
 	}
 	if !ok {
 		t.Fatalf("column %v %s: bounds %x %x, want those of %+v", l.Leaves[leaf].Path, typ, st.MinValue, st.MaxValue, b)
@@ -233,9 +231,7 @@ func checkReader(t failer, l *column.Layout, file []byte, rows [][]any) {
 				switch {
 				case v.Null(i):
 				case typ.Physical() == column.PhysFixed:
-					var w [16]byte
-					copy(w[16-typ.FixedLen():], v.Bytes[i])
-					got = w
+					got = widened(v.Bytes[i])
 				case typ.Physical() == column.PhysByteArray:
 					got = append([]byte{}, v.Bytes[i]...)
 				default:

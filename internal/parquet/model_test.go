@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 
 	"github.com/siltlake/silt/internal/column"
@@ -258,6 +259,15 @@ func (s *shredder) bounds(leaf int) LeafStats {
 	return b
 }
 
+// widened is a decimal in 16 bytes.
+func widened(v []byte) (w [16]byte) {
+	for i := range 16 - len(v) {
+		w[i] = byte(int8(v[0]) >> 7)
+	}
+	copy(w[16-len(v):], v)
+	return w
+}
+
 // bigLess compares two's complement numbers by making them unsigned.
 func bigLess(a, b []byte) bool {
 	x, y := bytes.Clone(a), bytes.Clone(b)
@@ -271,6 +281,7 @@ type maker struct {
 	*rand.Rand
 	nullPercent int
 	texts       [][]byte // few: dictionaries; nil: all different
+	calendar    bool     // dates and timestamps lie between the years 1 and 9999
 }
 
 var kinds = []column.Kind{column.Boolean, column.Integer, column.Long, column.Float, column.Double, column.String, column.Binary, column.Date,
@@ -373,6 +384,9 @@ func (m *maker) number(t column.Type) any {
 	case column.Short:
 		return int64(int16(m.Uint32()))
 	case column.Integer, column.Date:
+		if t.Kind == column.Date && m.calendar {
+			return int64(m.IntN(600_000)) - 300_000
+		}
 		if m.nullPercent%2 == 0 { // files with and without a dictionary of numbers
 			return int64(m.IntN(5000)) - 100
 		}
@@ -383,20 +397,34 @@ func (m *maker) number(t column.Type) any {
 		return int64(math.Float64bits(m.float()))
 	case column.Decimal:
 		if t.Precision > 18 {
-			var v [16]byte
-			w := v[16-t.FixedLen():]
-			for i := range w {
-				w[i] = byte(m.Uint32())
-			}
-			return v
+			return m.decimal(t.Precision)
 		}
 		limit := int64(math.Pow10(t.Precision))
 		return m.Int64N(2*limit-1) - limit + 1
+	}
+	if t.Kind != column.Long && m.calendar {
+		return m.Int64N(2*25e15) - 25e15
 	}
 	if wide {
 		return int64(m.Uint64())
 	}
 	return 1_700_000_000_000_000 + m.Int64N(1000)
+}
+
+// decimal makes a number of at most so many digits, two's complement.
+func (m *maker) decimal(digits int) (v [16]byte) {
+	x := new(big.Int)
+	for range 1 + m.IntN(digits) {
+		x.Add(x.Mul(x, big.NewInt(10)), big.NewInt(int64(m.IntN(10))))
+	}
+	if m.IntN(2) == 0 {
+		x.Neg(x).Add(x, new(big.Int).Lsh(big.NewInt(1), 128))
+	}
+	if x.BitLen() > 128 { // minus zero
+		return v
+	}
+	x.FillBytes(v[:])
+	return v
 }
 
 func (m *maker) float() float64 {
