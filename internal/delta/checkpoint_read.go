@@ -1,6 +1,8 @@
 package delta
 
 import (
+	"encoding/binary"
+	"fmt"
 	"io"
 
 	pq "github.com/parquet-go/parquet-go"
@@ -8,6 +10,9 @@ import (
 
 // readParquet hands the actions of a Parquet log checkpoint, or of a sidecar, to v. What v does not want is not read.
 func readParquet(r io.ReaderAt, size int64, v *visitor) error {
+	if err := checkFooter(r, size); err != nil {
+		return err
+	}
 	var f *pq.File
 	err := guarded(func() (err error) {
 		f, err = pq.OpenFile(r, size, pq.SkipPageIndex(true), pq.SkipBloomFilters(true), pq.ReadBufferSize(128<<10))
@@ -36,6 +41,22 @@ func readParquet(r io.ReaderAt, size int64, v *visitor) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// checkFooter keeps parquet-go from making room for a footer of 4 GB because four bytes say so.
+func checkFooter(r io.ReaderAt, size int64) error {
+	const least = 12 // magic, footer's length, magic
+	if size < least {
+		return fmt.Errorf("invalid Parquet: %d bytes", size)
+	}
+	var end [8]byte
+	if n, err := r.ReadAt(end[:], size-8); n < len(end) {
+		return err
+	}
+	if n := int64(binary.LittleEndian.Uint32(end[:])); n > size-least {
+		return fmt.Errorf("invalid Parquet: a footer of %d bytes in a file of %d", n, size)
 	}
 	return nil
 }

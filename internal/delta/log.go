@@ -168,7 +168,7 @@ func (l *Log) loadListed(ctx context.Context, version int64) (*Snapshot, error) 
 		c, last, missing := found.at(version)
 		if missing >= 0 {
 			if first == nil {
-				first = l.corrupt(commitKey(missing), l.gap(version, missing, last))
+				first = l.corrupt(commitKey(missing), gap(version, missing))
 			}
 			return nil, first
 		}
@@ -187,16 +187,19 @@ func (l *Log) loadListed(ctx context.Context, version int64) (*Snapshot, error) 
 	}
 }
 
-func (l *Log) gap(version, missing, last int64) error {
+// gap says why a version (-1: the newest) cannot be read, given the commit that is missing.
+func gap(version, missing int64) error {
+	what := fmt.Errorf("version %d is not in it, and versions after it are", missing)
 	switch {
-	case version >= 0 && version < missing:
-		return fmt.Errorf("version %d cannot be reconstructed", version)
-	case version == missing:
-		return fmt.Errorf("there is no version %d, the newest is %d", version, last)
 	case missing == 0:
-		return errors.New("it begins with neither version 0 nor a log checkpoint")
+		what = errors.New("it begins with neither version 0 nor a log checkpoint")
+	case version == missing:
+		what = fmt.Errorf("version %d is not in it", missing)
 	}
-	return fmt.Errorf("version %d is missing between others", missing)
+	if version >= 0 && version != missing {
+		what = fmt.Errorf("version %d cannot be read: version %d is not in it", version, missing)
+	}
+	return what
 }
 
 // list lists the log after a key.
