@@ -8,8 +8,9 @@ GO ?= go
 # Kinds of machines that silt must compile for beside the one it is built on.
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
-# Where tests say which parts are missing on this machine.
+# Where tests say which parts are missing on this machine, and what they counted.
 SKIPPED := $(CURDIR)/build/skipped.txt
+REPORT := $(CURDIR)/build/report.txt
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +48,9 @@ cross: ## compile, tests included, for the other platforms
 	done
 
 e2e: ## the tests with the real parts alone
-	@mkdir -p build && rm -f $(SKIPPED)
-	SILT_SKIPPED=$(SKIPPED) $(GO) test -tags e2e -count=1 -timeout 30m ./test/parts ./test/e2e
+	@mkdir -p build && rm -f $(SKIPPED) $(REPORT)
+	SILT_SKIPPED=$(SKIPPED) SILT_REPORT=$(REPORT) $(GO) test -tags e2e -count=1 -timeout 30m ./test/parts ./test/e2e
+	@if [ -s $(REPORT) ]; then cat $(REPORT); fi
 	@if [ -s $(SKIPPED) ]; then echo "passed, but on this machine:"; sed 's/^/  /' $(SKIPPED); else echo "passed, with every part"; fi
 
 fuzz: ## every fuzz target for FUZZTIME (30s)

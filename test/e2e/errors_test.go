@@ -48,7 +48,7 @@ func TestErrorsNameTheThingAndTheFix(t *testing.T) {
 		}, 69, []string{"E2002", "BROKER", "kafka.ssl.truststore"}},
 		"TLS at a listener without": {func(f *fixture) {
 			f.set(f.kafka.Plain, "source", "kafka", "kafka.bootstrap.servers")
-		}, 69, []string{"E2002", "PLAIN"}},
+		}, 69, []string{"E2002", "127.0.0.1:", "SASL_SSL", "kafka.bootstrap.servers"}},
 		"unknown topic": {func(f *fixture) {
 			f.set(strings.ToUpper(f.topic), "source", "kafka", "subscribe")
 		}, 2, []string{"E2004", `did you mean "TOPIC"?`}},

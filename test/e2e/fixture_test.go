@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +25,9 @@ import (
 )
 
 const topicPartitions = 6
+
+// notInTopics is what the name of a topic must not have.
+var notInTopics = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
 
 // A fixture is what one test works with: a topic of its own, a registry, a pipeline over SASL_SSL, and a directory for table and checkpoint.
 type fixture struct {
@@ -49,7 +53,7 @@ func newFixture(t *testing.T, of func() (string, error)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.registry.Close() })
-	f.topic = strings.ToLower(strings.NewReplacer("/", "-", " ", "-", "#", "-").Replace(t.Name()))
+	f.topic = strings.ToLower(notInTopics.ReplaceAllString(t.Name(), "-"))
 	f.id = f.registry.Add(f.topic+"-value", clickstream.Schema)
 	f.id2 = f.registry.Add(f.topic+"-value", clickstream.SchemaV2)
 	f.createTopic(f.topic, topicPartitions)
@@ -288,4 +292,22 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func() boo
 func clicks(f *fixture, id int32) load.Make {
 	g := clickstream.New(1)
 	return func(_ int64, key, value []byte) (k, v []byte) { return g.Append(key, value, id, id == f.id2) }
+}
+
+// tell puts what a test found into its log, and into the file that $SILT_REPORT names, which `make test` prints at its end.
+func tell(t *testing.T, text string) {
+	t.Helper()
+	t.Log(text)
+	name := os.Getenv("SILT_REPORT")
+	if name == "" {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(f, "%s: %s\n", t.Name(), text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -57,8 +56,8 @@ func TestKillsLoseAndDoubleNothing(t *testing.T) {
 	if matches, err := filepath.Glob(filepath.Join(f.table(), "_delta_log", "*.checkpoint*.parquet")); err != nil || len(matches) == 0 {
 		t.Errorf("no log checkpoint was written: %v", err)
 	}
-	t.Logf("%d records at %.0f/s, %d kills, table version %d\nlast line of the trace before a kill:\n%s", report.Records,
-		float64(report.Records)/report.Took.Seconds(), n.kills, f.version(), k.summary())
+	tell(t, fmt.Sprintf("%d kills while %d records arrived at %.0f/s; table version %d\n%s", n.kills, report.Records,
+		float64(report.Records)/report.Took.Seconds(), f.version(), k.summary()))
 }
 
 // A killer starts silt and kills it.
@@ -105,7 +104,7 @@ func (k *killer) round(i int) {
 	if i%2 == 0 {
 		target = k.choose()
 	}
-	lines := &traceLines{target: target, skip: k.rand.IntN(4), hit: make(chan struct{})}
+	lines := &traceLines{target: target, skip: k.rand.IntN(4), hit: make(chan struct{}), first: make(chan struct{})}
 	p := k.f.start([]string{"SILT_TRACE=" + k.path}, "run", "-c", k.f.file())
 	read := make(chan struct{})
 	go func() {
@@ -128,17 +127,35 @@ func (k *killer) round(i int) {
 	}
 }
 
-// await returns when it is time to kill: at the target line, or after a random time, which is also the end of waiting for a rare line.
+// await returns when it is time to kill: at the target line, or at a random moment, which is also the end of waiting for a rare line.
 func (k *killer) await(p *process, lines *traceLines) {
-	patience := 20 * time.Second
 	if lines.target == "" {
-		patience = time.Duration(k.rand.Int64N(int64(2500 * time.Millisecond)))
+		k.random++
+		// One in five comes before the first step or soon after it: a start can be killed too.
+		if k.rand.IntN(5) > 0 {
+			select {
+			case <-lines.first:
+			case <-time.After(30 * time.Second):
+				k.t.Error("no line of the trace in 30 s")
+			case <-p.ended:
+			}
+		}
+		k.sleep(p, 2*time.Second)
+		return
 	}
 	select {
 	case <-lines.hit:
 		k.chosen[lines.target]++
-	case <-time.After(patience):
+	case <-time.After(20 * time.Second):
 		k.random++
+	case <-p.ended:
+	}
+}
+
+// sleep waits a random time of at most longest, or for the end of the process.
+func (k *killer) sleep(p *process, longest time.Duration) {
+	select {
+	case <-time.After(time.Duration(k.rand.Int64N(int64(longest)))):
 	case <-p.ended:
 	}
 }
@@ -162,13 +179,21 @@ func (k *killer) choose() string {
 }
 
 func (k *killer) summary() string {
+	lines := []string{"last line of the trace before the kill:"}
+	lines = append(lines, table(k.last)...)
+	lines = append(lines, fmt.Sprintf("%d kills at random moments, the others at a chosen line:", k.random))
+	return strings.Join(append(lines, table(k.chosen)...), "\n")
+}
+
+// table prints counts, the largest first.
+func table(counts map[string]int) []string {
 	var lines []string
-	for kind, n := range k.last {
+	for kind, n := range counts {
 		lines = append(lines, fmt.Sprintf("%5d  %s", n, kind))
 	}
 	slices.Sort(lines)
 	slices.Reverse(lines)
-	return strings.Join(append(lines, fmt.Sprintf("%d kills at random moments; at a chosen line: %v", k.random, k.chosen)), "\n")
+	return lines
 }
 
 const endMark = "end of the run"
@@ -178,7 +203,7 @@ type traceLines struct {
 	target string
 	skip   int // so many of the target's lines come before the one to kill at
 	hit    chan struct{}
-	once   sync.Once
+	first  chan struct{} // closed at the first line
 
 	last  string
 	kinds map[string]int
@@ -197,12 +222,16 @@ func (l *traceLines) read(pipe *os.File) {
 		if err != nil || ended {
 			return
 		}
+		if len(l.kinds) == 0 {
+			close(l.first)
+		}
 		kind := kindOf(line)
 		l.kinds[kind]++
 		if kind == l.target {
-			if l.skip--; l.skip < 0 {
-				l.once.Do(func() { close(l.hit) })
+			if l.skip == 0 {
+				close(l.hit)
 			}
+			l.skip--
 		}
 	}
 }

@@ -5,9 +5,10 @@ It reads requests from stdin, one JSON object a line, and answers each with one 
   {"do": "generate", "seed": S, "out": FILE}
       makes the schemas and records of seed S. FILE gets one line a record: {"schema": index or -1 (null value), "key": text or null,
       "value": base64}. The answer holds the schemas' texts.
-  {"do": "compare", "seed": S, "table": PATH, "ids": [...], "partitions": P, "duckdb": true}
+  {"do": "compare", "seed": S, "table": PATH, "ids": [...], "partitions": P, "plant": false}
       makes the same values again and compares them with what delta-rs and DuckDB read from the table, and the table's statistics with
       the values. Record i lies in partition i % P at offset i // P; ids are the schemas' ids. The answer holds the first differences.
+      With plant, one expected value is changed before, which must be found.
 
 Nothing here is shared with what silt does: the values are Python's own, made before they are encoded.
 """
@@ -312,6 +313,16 @@ def expected_rows(case, ids, partitions):
     return rows
 
 
+def plant(rng, rows):
+    """Changes one value somewhere in rows."""
+    at = rows[rng.choice(sorted(rows))]
+    name = rng.choice(sorted(at))
+    while isinstance(at[name], (dict, list)) and at[name]:
+        at = at[name]
+        name = rng.choice(sorted(at) if isinstance(at, dict) else range(len(at)))
+    at[name] = "planted"
+
+
 def compare_rows(reader, table, want, diff, whole):
     """Compares the rows of an Arrow table. whole: every expected row must be in it. Returns the places that were in it."""
     seen = set()
@@ -414,6 +425,8 @@ def compare(request):
     case, diff = Case(request["seed"]), Differences()
     table = deltalake.DeltaTable(request["table"])
     want = expected_rows(case, request["ids"], request["partitions"])
+    if request.get("plant"):
+        plant(random.Random(0), want)
     compare_types(table, case, diff)
     query = deltalake.QueryBuilder().register("t", table).execute("SELECT * FROM t")
     compare_rows("delta-rs", pa.table(query.read_all()), want, diff, True)
