@@ -43,7 +43,6 @@ const (
 	largeDict     = 1 << 16 // from so many slots on a half; a reset gives more than these back
 	maxDictBytes  = 1 << 20 // beyond it the dictionary is given up
 	maxDictLen    = 1 << 16 // entries; likewise. Indices then have 16 bits and the slots take 3 MiB
-	dictTrial     = 4096    // after so many values, mostly distinct ones give it up as well
 	maxCollisions = 8       // equal hashes of different values that one lookup meets before hashes are made of all bytes
 	maxBoundBytes = 1 << 20 // a longer value is no bound
 
@@ -212,10 +211,23 @@ func (d *Dict) add(buf []byte, spans []Span, base int) {
 		}
 		r += d.known(buf, spans[r+1:], out[r+1:])
 	}
-	d.seen += len(spans)
-	if d.seen >= dictTrial && 2*d.Len() > d.seen {
+	if d.seen += len(spans); d.poor() {
 		d.giveUp()
 	}
+}
+
+// poor says whether values hardly repeat, so that a dictionary costs more than it saves. The few first values of a column of 10,000
+// different ones are mostly distinct too: what is asked of them grows with their number.
+func (d *Dict) poor() bool {
+	switch n := d.Len(); {
+	case d.seen >= 1<<16:
+		return n > d.seen/2
+	case d.seen >= 1<<14:
+		return n > d.seen/4*3
+	case d.seen >= 1<<12:
+		return n > d.seen/16*15
+	}
+	return false
 }
 
 // is says whether entry e, which has as many bytes, is v.

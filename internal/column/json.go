@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 )
 
 // maxSchemaDepth bounds the nesting of a schema that is read; Spark and Delta set no limit, a reader's stack does.
@@ -63,12 +65,23 @@ func appendType(b []byte, t Type) []byte {
 	}
 }
 
+// appendString quotes as Jackson does: control characters, quotes and backslashes are escaped, nothing else is. What is not UTF-8, which
+// JSON cannot hold, becomes U+FFFD.
 func appendString(b []byte, s string) []byte {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false) // as Jackson: < and > stay
-	_ = e.Encode(s)        // a string always encodes
-	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r >= ' ':
+			b = utf8.AppendRune(b, r)
+		case strings.ContainsRune("\b\t\n\f\r", r):
+			b = append(b, '\\', "btn_fr"[r-'\b'])
+		default:
+			b = fmt.Appendf(b, "\\u%04X", r)
+		}
+	}
+	return append(b, '"')
 }
 
 type jsonField struct {
@@ -82,10 +95,22 @@ type jsonType struct {
 	Type              string          `json:"type"`
 	Fields            []jsonField     `json:"fields"`
 	ElementType       json.RawMessage `json:"elementType"`
-	ContainsNull      bool            `json:"containsNull"`
+	ContainsNull      *bool           `json:"containsNull"`
 	KeyType           json.RawMessage `json:"keyType"`
 	ValueType         json.RawMessage `json:"valueType"`
-	ValueContainsNull bool            `json:"valueContainsNull"`
+	ValueContainsNull *bool           `json:"valueContainsNull"`
+}
+
+// orTrue is the value of a key that Spark always writes; where another writer left it out, nulls may come.
+func orTrue(v *bool) bool { return v == nil || *v }
+
+// compact returns JSON text without the spaces between its tokens.
+func compact(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return "" // the text is a part of one that was parsed: only nothing at all is no JSON
+	}
+	return b.String()
 }
 
 // ParseSchema reads a schema as Spark writes it. A type that silt does not know becomes Other and is written back as it was.
@@ -132,24 +157,24 @@ func parseType(raw json.RawMessage, depth int) (Type, error) {
 			if err != nil {
 				return Type{}, fmt.Errorf("field %s: %w", *f.Name, err)
 			}
-			t.Fields[i] = Field{Name: *f.Name, Type: ft, Nullable: f.Nullable == nil || *f.Nullable}
-			if m := bytes.TrimSpace(f.Metadata); len(m) > 0 && !bytes.Equal(m, []byte("{}")) && !bytes.Equal(m, []byte("null")) {
-				t.Fields[i].Metadata = string(m)
+			t.Fields[i] = Field{Name: *f.Name, Type: ft, Nullable: orTrue(f.Nullable)}
+			if m := compact(f.Metadata); m != "" && m != "{}" && m != "null" {
+				t.Fields[i].Metadata = m
 			}
 		}
 		return t, nil
 	case "array":
 		e, err := parseType(j.ElementType, depth+1)
-		return Type{Kind: Array, Element: &e, ElementNulls: j.ContainsNull}, err
+		return Type{Kind: Array, Element: &e, ElementNulls: orTrue(j.ContainsNull)}, err
 	case "map":
 		k, err := parseType(j.KeyType, depth+1)
 		if err != nil {
 			return Type{}, err
 		}
 		v, err := parseType(j.ValueType, depth+1)
-		return Type{Kind: Map, Key: &k, Element: &v, ElementNulls: j.ValueContainsNull}, err
+		return Type{Kind: Map, Key: &k, Element: &v, ElementNulls: orTrue(j.ValueContainsNull)}, err
 	default:
-		return Type{Kind: Other, Name: string(raw)}, nil
+		return Type{Kind: Other, Name: compact(raw)}, nil
 	}
 }
 

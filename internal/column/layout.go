@@ -57,8 +57,7 @@ type LeafLayout struct {
 // maxDef is the highest definition level of a column: levels are bytes, and 255 marks a present slot.
 const maxDef = 100
 
-// NewLayout returns the layout of the schema. It fails where the schema is nested too deep, or where a kind cannot be written inside an
-// array or a map.
+// NewLayout returns the layout of the schema. It fails where the schema is nested too deep, or where a map's key is no single value.
 func NewLayout(s Schema) (*Layout, error) {
 	l := &Layout{Schema: s, Groups: []GroupLayout{{Parent: -1, Node: -1}}}
 	for _, f := range s.Fields {

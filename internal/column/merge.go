@@ -1,9 +1,6 @@
 package column
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // A Change is one difference that Merge made to the current schema.
 type Change struct {
@@ -26,11 +23,16 @@ type MergeError struct {
 	Current, Data Type
 	// Duplicate is set where the data has two fields whose names differ only in case.
 	Duplicate string
+	// Void is set where the data has a new array or map of a type without values, which nobody can write.
+	Void bool
 }
 
 func (e *MergeError) Error() string {
 	if e.Duplicate != "" {
 		return fmt.Sprintf("field %s: the names %s are equal ignoring case", e.Path, e.Duplicate)
+	}
+	if e.Void {
+		return fmt.Sprintf("field %s: %s cannot be written, since its items never have a value", e.Path, e.Data)
 	}
 	if e.Current.Kind == Decimal && e.Data.Kind == Decimal {
 		return fmt.Sprintf("field %s: failed to merge decimal types with incompatible precision or scale: %s and %s", e.Path, e.Current, e.Data)
@@ -61,26 +63,24 @@ func join(path, name string) string {
 }
 
 func (m *merger) fields(path string, current, data []Field) ([]Field, error) {
-	seen := make(map[string]string, len(data))
-	for _, d := range data {
-		low := strings.ToLower(d.Name)
-		if other, ok := seen[low]; ok {
-			return nil, &MergeError{Path: join(path, d.Name), Duplicate: other + ", " + d.Name}
-		}
-		seen[low] = d.Name
+	if err := distinct(path, data); err != nil {
+		return nil, err
 	}
 	index := make(map[string]int, len(current))
 	out := make([]Field, len(current), len(current)+len(data))
 	for i, c := range current {
 		out[i] = c
-		if _, ok := index[strings.ToLower(c.Name)]; !ok { // of two names equal ignoring case the first counts
-			index[strings.ToLower(c.Name)] = i
+		if _, ok := index[fold(c.Name)]; !ok { // of two names equal ignoring case the first counts
+			index[fold(c.Name)] = i
 		}
 	}
 	for _, d := range data {
-		i, ok := index[strings.ToLower(d.Name)]
+		i, ok := index[fold(d.Name)]
 		if !ok {
-			t := d.Type.asNullable()
+			t, err := m.fresh(join(path, d.Name), d.Type)
+			if err != nil {
+				return nil, err
+			}
 			out = append(out, Field{Name: d.Name, Type: t, Nullable: true, Metadata: d.Metadata})
 			m.changes = append(m.changes, Change{Path: join(path, d.Name), To: t})
 			continue
@@ -92,6 +92,53 @@ func (m *merger) fields(path string, current, data []Field) ([]Field, error) {
 		out[i].Type = t
 	}
 	return out, nil
+}
+
+// distinct refuses two names of a struct that are equal ignoring case.
+func distinct(path string, fields []Field) error {
+	seen := make(map[string]string, len(fields))
+	for _, f := range fields {
+		if other, ok := seen[fold(f.Name)]; ok {
+			return &MergeError{Path: join(path, f.Name), Duplicate: other + ", " + f.Name}
+		}
+		seen[fold(f.Name)] = f.Name
+	}
+	return nil
+}
+
+// fresh returns the type of a field that is new: nullable throughout. Names in it are as distinct as others (Delta's
+// DELTA_DUPLICATE_COLUMNS_FOUND), and arrays and maps have items that can be written (DELTA_COMPLEX_TYPE_COLUMN_CONTAINS_NULL_TYPE).
+func (m *merger) fresh(path string, t Type) (Type, error) {
+	if err := freshType(path, t); err != nil {
+		return Type{}, err
+	}
+	return t.asNullable(), nil
+}
+
+func freshType(path string, t Type) error {
+	switch t.Kind {
+	case Struct:
+		if err := distinct(path, t.Fields); err != nil {
+			return err
+		}
+		for _, f := range t.Fields {
+			if err := freshType(join(path, f.Name), f.Type); err != nil {
+				return err
+			}
+		}
+	case Array, Map:
+		if t.Element.Kind == Void {
+			return &MergeError{Path: path, Data: t, Void: true}
+		}
+		if t.Kind == Map {
+			if err := freshType(join(path, "key"), *t.Key); err != nil {
+				return err
+			}
+			return freshType(join(path, "value"), *t.Element)
+		}
+		return freshType(join(path, "element"), *t.Element)
+	}
+	return nil
 }
 
 func (m *merger) typ(path string, c, d Type) (Type, error) {
@@ -124,7 +171,10 @@ func (m *merger) typ(path string, c, d Type) (Type, error) {
 	case d.Kind == Void:
 		return c, nil
 	case c.Kind == Void:
-		t := d.asNullable()
+		t, err := m.fresh(path, d)
+		if err != nil {
+			return Type{}, err
+		}
 		m.changes = append(m.changes, Change{Path: path, From: &c, To: t})
 		return t, nil
 	case c.intWidth() > 0 && d.intWidth() > 0:

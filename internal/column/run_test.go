@@ -42,13 +42,13 @@ func TestADictionaryOfRunsIsNeverGivenUp(t *testing.T) {
 	}
 	rows, block := NewRows(l), NewBlock(l, BlockOptions{})
 	rows.Leaves[0].Run = true
-	for i := range 2 * dictTrial { // all distinct: a column of values would drop its dictionary
+	for i := range 2 * 4096 { // all distinct: a column of values would drop its dictionary
 		v := append(fmt.Appendf(nil, "topic-%d", i), make([]byte, Slack)...)
 		rows.Leaves[0].Spans[0] = Span{0, uint32(len(v) - Slack)}
 		rows.AddRow()
 		block.Append(v, rows)
 	}
-	if c := block.Columns[0]; c.Strings.GivenUp || c.Strings.Len() != 2*dictTrial || len(c.Runs) != 2*dictTrial {
+	if c := block.Columns[0]; c.Strings.GivenUp || c.Strings.Len() != 2*4096 || len(c.Runs) != 2*4096 {
 		t.Errorf("given up %v, %d entries, %d runs", c.Strings.GivenUp, c.Strings.Len(), len(c.Runs))
 	}
 }

@@ -8,7 +8,9 @@ package column
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // A Kind is the kind of a logical type, named as Delta's schema JSON names it.
@@ -158,14 +160,28 @@ func lookup(fields []Field, name string) (Field, int) {
 	return Field{}, -1
 }
 
+// fold returns the same text for all names that are equal ignoring case, as strings.EqualFold compares them.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, name)
+}
+
 // Contains says whether every field path of o occurs in s with the same spelling and type; s may have more. A file of schema o can then
 // be read with schema s.
 func (s Schema) Contains(o Schema) bool { return containsFields(s.Fields, o.Fields) }
 
 func containsFields(has, want []Field) bool {
 	for _, w := range want {
-		f, i := lookup(has, w.Name)
-		if i < 0 || f.Name != w.Name || !f.Type.contains(w.Type) {
+		i := slices.IndexFunc(has, func(f Field) bool { return f.Name == w.Name })
+		if i < 0 || !has[i].Type.contains(w.Type) {
 			return false
 		}
 	}
