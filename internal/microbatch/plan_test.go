@@ -135,6 +135,8 @@ func TestPlan(t *testing.T) {
 			r: Rules{Target: ofT(10, 10), MaxOffsetsPerTrigger: 10}, start: ofT(0, 0), end: ofT(5, 5)},
 		{name: "a partition of the target is gone", at: Position{Offsets: ofT(3, 0)}, b: bounds([2]int64{0, 100}),
 			r: Rules{Target: ofT(10, 5)}, loss: "partition t-1 is gone before it was read up to offset 5", always: true},
+		{name: "a log that was cut after it was read up to the target is waited for", at: Position{Offsets: ofT(10)},
+			b: bounds([2]int64{0, 7}), r: Rules{Target: ofT(10)}, start: ofT(10), end: ofT(10), loss: "ends at offset 7, and the query was"},
 		{name: "a partition ends before the target", at: Position{Offsets: ofT(3)}, b: bounds([2]int64{0, 7}),
 			r: Rules{Target: ofT(10)}, loss: "ends at offset 7 before it was read up to 10", always: true},
 	}

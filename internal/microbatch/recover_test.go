@@ -103,6 +103,8 @@ func TestRecover(t *testing.T) {
 		{name: "T < C, L uncommitted", state: planned(4, 3), table: holds(2), kind: Refuse, code: problem.Diverged, text: "is 2"},
 		{name: "T- with C: Spark wrote without txn", state: planned(3, 3), table: others(func(*stream.InTable) {}), kind: Refuse,
 			code: problem.Diverged, text: "last changed in version 4"},
+		{name: "the same by one batch", state: planned(0, 0), table: others(func(t *stream.InTable) { t.DataVersion = 0 }), kind: Refuse,
+			code: problem.Diverged, text: "last changed in version 0"},
 		{name: "T- with C: the table was replaced by an empty one", state: planned(3, 3),
 			table: others(func(t *stream.InTable) { t.DataVersion = -1 }), kind: Refuse, code: problem.Diverged, text: "never held data"},
 		{name: "C > L, which the log refuses", state: planned(2, 3), table: holds(3), kind: Refuse, code: problem.CorruptCheckpoint,
