@@ -272,7 +272,7 @@ func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
 	switch n := len(d.slots); {
 	case n < largeDict && 4*len(d.ends) >= n:
 		d.rehash(4 * n)
-	case 2*len(d.ends) >= n:
+	case 2*len(d.ends) > n:
 		d.rehash(2 * n)
 	}
 	return e
