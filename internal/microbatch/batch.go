@@ -143,8 +143,8 @@ type worker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	held  stream.Range // the chunk being read, if holds; under r.mu
-	holds bool
+	held  stream.Range // the last chunk; under r.mu
+	holds bool         // it was read, or still is
 
 	records stream.Records
 	decoder stream.Decoder
@@ -170,7 +170,6 @@ func (w *worker) run() {
 		if err != nil {
 			w.r.fail(w, err)
 		}
-		w.drop()
 	}
 	if err := safely("closing a writer", w.close); err != nil {
 		w.r.fail(w, err)
@@ -207,12 +206,6 @@ func (w *worker) read(c stream.Chunk) error {
 			w.bytes += int64(max(s.Len, 0))
 		}
 	}
-}
-
-func (w *worker) drop() {
-	w.r.mu.Lock()
-	defer w.r.mu.Unlock()
-	w.holds = false
 }
 
 // close closes the writer if all went well: files of a batch that is given up are not worth finishing.

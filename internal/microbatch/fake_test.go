@@ -15,6 +15,7 @@ import (
 
 	"github.com/siltlake/silt/internal/checkpoint"
 	"github.com/siltlake/silt/internal/column"
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/stream"
 )
@@ -27,7 +28,7 @@ type fakeSource struct {
 	chunkSize  int64
 	failOnLoss bool
 	published  stream.Offsets
-	open       int // chunks that were sent and not released
+	sent, open int // chunks: all, and those that were not released
 
 	onBounds  func(ctx context.Context) error
 	onFetch   func(ctx context.Context) error
@@ -97,6 +98,9 @@ func (s *fakeSource) Fetch(ctx context.Context, ranges []stream.Range, out chan<
 			s.count(1)
 			select {
 			case out <- c:
+				s.mu.Lock()
+				s.sent++
+				s.mu.Unlock()
 			case <-ctx.Done():
 				s.count(-1)
 				return nil, ctx.Err()
@@ -225,6 +229,8 @@ type fakeSink struct {
 	// onCommit may refuse a commit before it is done, or lose its answer after.
 	onCommit func(ctx context.Context, b stream.Batch) (before, after error)
 	inTable  func(*stream.InTable) // changes what Committed says
+	// The errors of writers; as any of a store they are problems.
+	writerErr, closeErr error
 }
 
 func (s *fakeSink) Committed(_ context.Context, id string) (stream.InTable, error) {
@@ -283,6 +289,9 @@ type fakeTx struct {
 func (t *fakeTx) Schema() column.Schema { return column.Schema{Fields: make([]column.Field, t.fields)} }
 
 func (t *fakeTx) Writer() (stream.Writer, error) {
+	if t.s.writerErr != nil {
+		return nil, problem.New(problem.StoreFailed, "%w", t.s.writerErr)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w := &fakeWriter{t: t, rows: rowsOf{}}
@@ -344,6 +353,9 @@ func (w *fakeWriter) Close() error {
 	w.t.mu.Lock()
 	defer w.t.mu.Unlock()
 	w.t.open--
+	if w.t.s.closeErr != nil {
+		return problem.New(problem.StoreFailed, "%w", w.t.s.closeErr)
+	}
 	return nil
 }
 

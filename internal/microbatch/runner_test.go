@@ -203,6 +203,9 @@ func TestAStoppedBatchIsAbandonedAfterItsTimeAndRunAgain(t *testing.T) {
 		if x := w.extra[0]; !x.Again || !w.progress[0].End.Equal(ofT(5)) {
 			t.Errorf("batch 0 must be run again with its offsets: %+v %+v", w.progress[0], x)
 		}
+		if b := w.table.versions[0].batch; b.RunID != w.progress[0].RunID || b.QueryID != w.progress[0].ID {
+			t.Errorf("it is of this run: %+v", b)
+		}
 		for _, k := range []string{latestOffset, walCommit} {
 			if _, ok := w.progress[0].DurationMs[k]; ok {
 				t.Errorf("a batch that is run again has no %s", k)
@@ -294,8 +297,8 @@ func TestFailFastNamesTheLowestBadRecordOfItsPartition(t *testing.T) {
 				if len(w.table.versions) != 0 || w.source.open != 0 {
 					t.Errorf("%d versions, %d chunks open", len(w.table.versions), w.source.open)
 				}
-				if decoded.Load() {
-					t.Error("fetching did not stop")
+				if decoded.Load() || w.source.sent > 100 {
+					t.Errorf("fetching did not stop: %d chunks were sent", w.source.sent)
 				}
 			})
 		})
@@ -521,7 +524,7 @@ func TestErrorsOfTheBatch(t *testing.T) {
 	}{
 		{"data loss while fetching", func(w *world, _ *Runner, _ *fakeSink) {
 			w.source.onFetch = func(context.Context) error { return gone }
-		}, problem.DataLoss, "offset 4"},
+		}, problem.DataLoss, "topic t partition 0 offset 2  E2006 partition t-0 begins at offset 4 now"},
 		{"data loss while planning", func(w *world, r *Runner, _ *fakeSink) {
 			r.Options.Starting = stream.Starting{Each: ofT(0)}
 			w.source.retain(0, 4)
@@ -536,6 +539,10 @@ func TestErrorsOfTheBatch(t *testing.T) {
 		{"startingOffsets that lack a partition", func(w *world, r *Runner, _ *fakeSink) {
 			r.Options.Starting = stream.Starting{Each: stream.Offsets{"u": {0: 1}}}
 		}, problem.InvalidValue, "t-0"},
+		{"a writer that cannot be opened", func(_ *world, _ *Runner, s *fakeSink) { s.writerErr = errors.New("EMFILE") },
+			problem.StoreFailed, "EMFILE"},
+		{"a writer that cannot be closed", func(_ *world, _ *Runner, s *fakeSink) { s.closeErr = errors.New("ENOSPC") },
+			problem.StoreFailed, "ENOSPC"},
 		{"a table in use", func(_ *world, _ *Runner, s *fakeSink) {
 			s.inTable = func(t *stream.InTable) { t.Others = map[string]stream.Offsets{"other": ofT(3)} }
 		}, problem.TableInUse, "other"},
@@ -599,8 +606,31 @@ func TestGapsAreReportedWhenDataLossIsNoError(t *testing.T) {
 	})
 }
 
+func TestATopicThatIsTakenOutAndPutBackIsReadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.FailOnDataLoss, w.source.failOnLoss = false, false
+		set := func(topic string, next int64) {
+			w.source.held.First.Set(topic, 0, 0)
+			w.source.held.Next.Set(topic, 0, next)
+		}
+		set("u", 5)
+		w.ok(nil)
+		delete(w.source.held.Next, "u")
+		delete(w.source.held.First, "u")
+		set("t", 12)
+		w.ok(nil) // its offsets are not in the checkpoint any more
+		set("u", 8)
+		w.ok(nil)
+		if len(w.table.versions) != 3 {
+			t.Errorf("%d versions", len(w.table.versions))
+		}
+		w.exactlyOnce(stream.Offsets{"t": {0: 0}, "u": {0: 0}})
+	})
+}
+
 func TestALeaderThatDoesNotKnowItsEndYetIsAskedAgain(t *testing.T) {
-	for doubts, lost := range map[int]bool{2: false, 20: true} {
+	for doubts, lost := range map[int]bool{3: false, 20: true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, bounds([2]int64{0, 9}))
 			w.ok(nil)
