@@ -20,8 +20,9 @@ type Transaction struct {
 	// Info describes the commit. Timestamp, InCommitTimestamp, ReadVersion and TxnID are set by Commit.
 	Info CommitInfo
 	// Prepare returns the actions of the commit on top of a snapshot: first on Read or a newer one, then again after every conflict. It
-	// decides itself whether what it has fits, such as its files to the schema; Commit sees to it that a txn only goes up. For a table that
-	// does not exist it returns protocol and metaData as well. An error ends the commit; nothing is visible then.
+	// decides itself whether what it has fits, such as its files to the schema. For a table that does not exist it returns protocol and
+	// metaData as well. An error ends the commit; nothing is visible then. Commit itself refuses what was committed before, which is what
+	// actions are whose txns are all in the table, at these or later versions.
 	Prepare func(ctx context.Context, s *Snapshot) ([]Action, error)
 }
 
@@ -322,10 +323,11 @@ func (c *committer) encode(ctx context.Context, s *Snapshot, actions []Action) (
 	}
 	c.apps = c.apps[:0]
 	for _, t := range sum.txns {
-		if has, ok := s.txns[t.AppID]; ok && has.Version >= t.Version {
-			return nil, nil, &ConcurrentTransactionError{Version: s.version, AppID: t.AppID, Theirs: has.Version}
-		}
 		c.apps = append(c.apps, t.AppID)
+	}
+	if s.has(sum.txns) {
+		first := sum.txns[0].AppID
+		return nil, nil, &ConcurrentTransactionError{Version: s.version, AppID: first, Theirs: s.txns[first].Version}
 	}
 	actions = slices.Clone(actions)
 	slices.SortStableFunc(actions, func(a, b Action) int { return rank(a) - rank(b) })
@@ -337,6 +339,14 @@ func (c *committer) encode(ctx context.Context, s *Snapshot, actions []Action) (
 		}
 	}
 	return data, sum, nil
+}
+
+// has says whether the table has all the txns, at these or later versions. One alone may go down: the offsets of a topic that was made anew.
+func (s *Snapshot) has(txns []*Txn) bool {
+	return len(txns) > 0 && !slices.ContainsFunc(txns, func(t *Txn) bool {
+		has, ok := s.txns[t.AppID]
+		return !ok || has.Version < t.Version
+	})
 }
 
 // rank is the order of Spark's commits (spark.md 9).

@@ -33,7 +33,7 @@ type sidecar struct {
 // readLines hands the actions of a commit or of a JSON checkpoint to v. Errors name the line.
 func readLines(r io.Reader, v *visitor) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	lines.Buffer(nil, maxLine)
 	n := 0
 	for lines.Scan() {
 		n++

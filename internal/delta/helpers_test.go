@@ -79,17 +79,15 @@ func commitFiles(t testing.TB, l *Log, n int) *Snapshot {
 	return s
 }
 
-// copyTable copies a folder into a memory store.
-func copyTable(t testing.TB, dir string) *store.Memory {
+// cloneTable copies what a store lists.
+func cloneTable(t testing.TB, from store.Store) *store.Memory {
 	t.Helper()
 	m := store.NewMemory(nil)
-	from := must[*store.Local](t)(store.NewLocal(dir))
 	for i, err := range from.List(ctx, "", "") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data := must[[]byte](t)(from.Get(ctx, i.Key, 64<<20))
-		if err := m.Put(ctx, i.Key, data); err != nil {
+		if err := m.Put(ctx, i.Key, must[[]byte](t)(from.Get(ctx, i.Key, 64<<20))); err != nil {
 			t.Fatal(err)
 		}
 	}
