@@ -56,8 +56,8 @@ func Connect(ctx context.Context, o Options, log *slog.Logger) (*Client, error) 
 	return c, nil
 }
 
-// newClient returns a client that has not talked to a broker yet.
-func newClient(o Options, log *slog.Logger) (*Client, error) {
+// newClient returns a client that has not talked to a broker yet. Tests add options.
+func newClient(o Options, log *slog.Logger, more ...kgo.Opt) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -77,7 +77,7 @@ func newClient(o Options, log *slog.Logger) (*Client, error) {
 		}
 		opts = append(opts, kgo.SASL(plain.Auth{User: o.Username.Reveal(), Pass: o.Password.Reveal()}.AsMechanism()))
 	}
-	k, err := kgo.NewClient(opts...)
+	k, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
 		return nil, problem.New(problem.InvalidValue, "the Kafka client: %w", err)
 	}

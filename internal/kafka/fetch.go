@@ -15,10 +15,6 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// fetchWait is how long a broker may hold a fetch that it has no data for. The offsets of a range are there when it is planned, so it
-// waits only in the odd cases of settle.
-const fetchWait = 500 * time.Millisecond
-
 // Fetch fetches the ranges from their leaders, all leaders at once.
 //
 // One goroutine, the loop in run, owns all state and decides; requests are made beside it, one at a time for each leader, and hand it
@@ -397,7 +393,7 @@ type answer struct {
 func (f *fetcher) fetch(l *leader) {
 	n := len(l.parts)
 	most := min(n, max(1, int(f.fetchBytes/f.partBytes)))
-	req := newFetchRequest(fetchWait, 1, f.fetchBytes, f.c.opts.ReadCommitted)
+	req := newFetchRequest(f.fetchWait, 1, f.fetchBytes, f.c.opts.ReadCommitted)
 	req.Rack = f.c.opts.Rack
 	answers := make([]answer, most)
 	var bytes int64

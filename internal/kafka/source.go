@@ -47,8 +47,9 @@ type Source struct {
 	group    string
 	jitter   func() float64
 	free     freeList
-	// Limits of back-off; tests make them short.
-	backoffMin, backoffMax time.Duration
+	// Limits of back-off, and how long a broker may hold a fetch that it has no data for: the offsets of a range are there when it is
+	// planned, so that is met only in the odd cases of settle. Tests make them short.
+	backoffMin, backoffMax, fetchWait time.Duration
 
 	mu    sync.Mutex
 	views map[string]topicView // the newest metadata
@@ -64,7 +65,7 @@ var _ stream.Source = (*Source)(nil)
 // NewSource returns a source over the client, which must outlive it.
 func NewSource(c *Client, config SourceConfig) *Source {
 	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: config.MaxBatchBytes, jitter: config.Jitter,
-		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{}}
+		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond, views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{}}
 	if s.budget == nil {
 		s.budget = stream.NewBudget(defaultBudget, 1)
 	}

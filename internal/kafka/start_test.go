@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -298,21 +297,6 @@ func TestATLSHandshakeIsBoundedInTime(t *testing.T) {
 	defer cancel()
 	_, err := Connect(ctx, o, nil)
 	if l := problem.Of(err); len(l) != 1 || l[0].Code != problem.BrokerTLS || !strings.Contains(l[0].Message, "does not answer the TLS handshake") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestAWebServerIsNoBroker(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := &http.Server{Handler: http.NotFoundHandler()}
-	done := make(chan struct{})
-	go func() { _ = srv.Serve(l); close(done) }()
-	defer func() { srv.Close(); <-done }()
-	_, err = Connect(t.Context(), testOptions([]string{l.Addr().String()}, "clickstreams"), nil)
-	if p := problem.Of(err); len(p) != 1 || p[0].Code != problem.BrokerUnreachable {
 		t.Errorf("got %v", err)
 	}
 }
