@@ -60,7 +60,7 @@ func (p *Program) Fault() Fault {
 	case badBoolean:
 		f.Reason = fmt.Sprintf("%d is no boolean", v)
 	case badSymbol:
-		f.Reason = fmt.Sprintf("symbol %d of an enum of %d", v, len(p.ops[p.failed.op].symbols))
+		f.Reason = fmt.Sprintf("symbol %d of an enum of %d", v, len(p.symbols[p.ops[p.failed.op].size]))
 	case badBranch:
 		f.Reason = fmt.Sprintf("branch %d of a union of %d", v, p.ops[p.failed.op].branches())
 	case badLength:

@@ -221,6 +221,8 @@ func (m *mapper) definition(n *twmb.SchemaNode, path string) (*node, error) {
 		switch {
 		case n.Size == 0:
 			return nil, unsupported("fixed", "silt does not read a fixed of no bytes") // so that every item of a list takes a byte, see blockHead
+		case n.Size > maxFixed:
+			return nil, unsupported("fixed", fmt.Sprintf("%d bytes are more than a record can have", n.Size))
 		case n.LogicalType == "decimal":
 			return decimal(n, wireFixedDecimal, unsupported)
 		case n.LogicalType == "uuid" && n.Size == 16, n.LogicalType == "duration" && n.Size == 12:

@@ -26,15 +26,17 @@ func (e *TooDeepError) Error() string {
 }
 
 // A Program reads records of one schema into one place of one Rows. It is a flat list of operations: a record is enter..leave, an array or
-// map is list..next, with a frame for each that is open, so the walk does not recurse. It belongs to the goroutine of its Rows.
+// map is list..next, with a frame for each that is open, so the walk does not recurse. A record that cannot be null and is the root or an
+// array's item has neither enter nor leave: the row or the array does that. A Program belongs to the goroutine of its Rows.
 type Program struct {
-	ops    []op
-	frames []frame
-	absent []absent
-	root   *column.Group
-	paths  []string // of the operations
-	learns []int    // operations that Learn adapts
-	failed failure
+	ops     []op
+	symbols [][]column.Span // of enums
+	absent  []absent
+	root    *column.Group
+	top     *column.Group // the fields of a root record that cannot be null, which the walk enters without an operation
+	paths   []string      // of the operations
+	learns  []int         // operations that Learn adapts
+	failed  failure
 }
 
 type opKind uint8
@@ -66,18 +68,23 @@ type op struct {
 	kind, plain opKind // plain is the kind that Learn goes back to
 	branch      bool   // a branch index comes first, which is read before the kind's own code
 	yes, no     byte   // the index of a value and of null, as written; equal where null is no branch
-	depth       uint8  // its frame
 	digits      uint8  // decimals
-	leaf        *column.Leaf
-	node        *column.Node
-	jump        int // opEnter, opList: the end; opNext: the first operation of the item
-	// size is the bytes of a fixed, -1 where a length comes first; of opList and opNext the values that an item takes; of opAbsent an index.
-	size    int
-	symbols []column.Span // opEnum
+	jump        int32  // opEnter, opList: the end; opNext: the first operation of the item
+	// size is the bytes of a fixed, -1 where a length comes first; of opList and opNext the values that an item takes; of opEnum and opAbsent
+	// an index.
+	size  int32
+	leaf  *column.Leaf
+	node  *column.Node
+	child *column.Group // node's
+	// inner is that of items that are records and cannot be null: opList and opNext enter and leave them without operations of their own,
+	// which take as long as a field.
+	inner *column.Group
+	frame *frame
 }
 
+// A frame is an open record, array or map.
 type frame struct {
-	slot        int // of the record, array or map in its group
+	slot        int // its own, in its group
 	left, total int // items: of the open block and of all blocks
 }
 
@@ -96,11 +103,11 @@ func (s *Schema) Bind(rows *column.Rows, at *column.Tree, o Options) (*Program, 
 	if o.MaxDepth > 0 && s.Depth() > o.MaxDepth {
 		return nil, &TooDeepError{s.Depth(), o.MaxDepth}
 	}
-	b := binder{rows: rows, o: o, p: &Program{root: rows.Groups[0], frames: make([]frame, s.Depth())}}
+	b := binder{rows: rows, o: o, frames: make([]frame, s.Depth()), p: &Program{root: rows.Groups[0]}}
 	if g := b.groupOf(at); g != 0 {
 		return nil, fmt.Errorf("column %s is not at the root of the layout", at.Name)
 	}
-	if err := b.use(s.root, at, "", 0); err != nil {
+	if err := b.bind(s.root, at); err != nil {
 		return nil, err
 	}
 	for i := range b.p.ops {
@@ -113,9 +120,10 @@ func (s *Schema) Bind(rows *column.Rows, at *column.Tree, o Options) (*Program, 
 }
 
 type binder struct {
-	rows *column.Rows
-	o    Options
-	p    *Program
+	rows   *column.Rows
+	o      Options
+	frames []frame // by depth
+	p      *Program
 }
 
 func (b *binder) groupOf(t *column.Tree) int {
@@ -125,16 +133,27 @@ func (b *binder) groupOf(t *column.Tree) int {
 	return b.rows.Layout.Nodes[t.Node].Group
 }
 
-func (b *binder) add(o op, u use, path string) int {
+func (b *binder) add(o op, u use, path string) int32 {
 	o.branch, o.yes, o.no = u.union, u.yes, u.no
 	b.p.ops = append(b.p.ops, o)
 	b.p.paths = append(b.p.paths, path)
-	return len(b.p.ops) - 1
+	return int32(len(b.p.ops) - 1)
 }
 
-// use adds the operations of a use that stands at path, in depth frames.
-func (b *binder) use(u use, t *column.Tree, path string, depth int) error {
-	n := u.node
+// bind adds the operations of the schema.
+func (b *binder) bind(root use, t *column.Tree) error {
+	if root.node.wire != wireRecord || root.union {
+		return b.use(root, t, "", 0)
+	}
+	if err := b.check(root.node, t, ""); err != nil {
+		return err
+	}
+	b.p.top = b.rows.Nodes[t.Node].Child
+	return b.fields(root.node, t, "", 0)
+}
+
+// check compares the type of a use that stands at path with its place in the layout.
+func (b *binder) check(n *node, t *column.Tree, path string) error {
 	same := t.Type.Kind == n.typ.Kind
 	switch n.wire {
 	case wireRecord, wireArray, wireMap:
@@ -145,7 +164,15 @@ func (b *binder) use(u use, t *column.Tree, path string, depth int) error {
 	if !same {
 		return fmt.Errorf("bind avro schema: field %q is %s, the column %s", path, n.typ, t.Type)
 	}
-	switch n.wire {
+	return nil
+}
+
+// use adds the operations of a use that stands at path, in depth frames.
+func (b *binder) use(u use, t *column.Tree, path string, depth int) error {
+	if err := b.check(u.node, t, path); err != nil {
+		return err
+	}
+	switch u.node.wire {
 	case wireRecord:
 		return b.record(u, t, path, depth)
 	case wireArray, wireMap:
@@ -157,16 +184,27 @@ func (b *binder) use(u use, t *column.Tree, path string, depth int) error {
 
 func (b *binder) record(u use, t *column.Tree, path string, depth int) error {
 	node := b.rows.Nodes[t.Node]
-	enter := b.add(op{kind: opEnter, node: node, depth: uint8(depth)}, u, path)
+	open := op{kind: opEnter, node: node, child: node.Child, frame: &b.frames[depth]}
+	enter := b.add(open, u, path)
+	if err := b.fields(u.node, t, path, depth+1); err != nil {
+		return err
+	}
+	open.kind = opLeave
+	b.p.ops[enter].jump = b.add(open, use{}, path)
+	return nil
+}
+
+// fields adds the operations of a record's fields, in depth frames, and before them what the layout has beyond them.
+func (b *binder) fields(n *node, t *column.Tree, path string, depth int) error {
 	kids := make(map[string]*column.Tree, len(t.Kids))
 	for _, k := range t.Kids {
 		if low := strings.ToLower(k.Name); kids[low] == nil { // of two columns with names equal ignoring case the first counts, as in column.Merge
 			kids[low] = k
 		}
 	}
-	fields := make([]*column.Tree, len(u.node.fields))
+	fields := make([]*column.Tree, len(n.fields))
 	read := make(map[*column.Tree]bool, len(fields))
-	for i, f := range u.node.fields {
+	for i, f := range n.fields {
 		if f.use.node.wire == wireNull {
 			continue
 		}
@@ -186,41 +224,52 @@ func (b *binder) record(u use, t *column.Tree, path string, depth int) error {
 		}
 	}
 	if len(a.leaves)+len(a.nodes) > 0 {
-		b.add(op{kind: opAbsent, size: len(b.p.absent)}, use{}, path)
+		b.add(op{kind: opAbsent, size: int32(len(b.p.absent))}, use{}, path)
 		b.p.absent = append(b.p.absent, a)
 	}
-	for i, f := range u.node.fields {
+	for i, f := range n.fields {
 		if fields[i] == nil {
 			continue
 		}
-		if err := b.use(f.use, fields[i], join(path, f.name), depth+1); err != nil {
+		if err := b.use(f.use, fields[i], join(path, f.name), depth); err != nil {
 			return err
 		}
 	}
-	b.p.ops[enter].jump = b.add(op{kind: opLeave, node: node, depth: uint8(depth)}, use{}, path)
 	return nil
 }
 
 func (b *binder) list(u use, t *column.Tree, path string, depth int) error {
-	node := b.rows.Nodes[t.Node]
-	list := b.add(op{kind: opList, node: node, depth: uint8(depth), size: values(t)}, u, path)
-	item, name := t.Kids[0], "element"
-	if u.node.wire == wireMap {
+	node, item := b.rows.Nodes[t.Node], *u.node.item
+	open := op{kind: opList, node: node, child: node.Child, frame: &b.frames[depth], size: int32(values(t))}
+	var list int32
+	var err error
+	switch {
+	case u.node.wire == wireMap:
+		list = b.add(open, u, path)
 		key := op{kind: opText, leaf: b.rows.Leaves[t.Kids[0].Leaf]}
 		if b.o.KeepInvalidUTF8 {
 			key.kind = opString
 		}
 		b.add(key, use{}, join(path, "key"))
-		item, name = t.Kids[1], "value"
+		err = b.use(item, t.Kids[1], join(path, "value"), depth+1)
+	case item.node.wire == wireRecord && !item.union:
+		kid, itemPath := t.Kids[0], join(path, "element")
+		if err := b.check(item.node, kid, itemPath); err != nil {
+			return err
+		}
+		open.inner = b.rows.Nodes[kid.Node].Child
+		list = b.add(open, u, path)
+		err = b.fields(item.node, kid, itemPath, depth+1)
+	default:
+		list = b.add(open, u, path)
+		err = b.use(item, t.Kids[0], join(path, "element"), depth+1)
+		if body := b.p.ops[list+1:]; len(body) == 1 && !body[0].branch && (body[0].kind == opInt || body[0].kind == opLong) {
+			b.p.ops[list].leaf = body[0].leaf // the walk reads it in one loop
+		}
 	}
-	if err := b.use(*u.node.item, item, join(path, name), depth+1); err != nil {
-		return err
-	}
-	if body := b.p.ops[list+1:]; len(body) == 1 && !body[0].branch && (body[0].kind == opInt || body[0].kind == opLong) {
-		b.p.ops[list].leaf = body[0].leaf // the walk reads it in one loop
-	}
-	b.p.ops[list].jump = b.add(op{kind: opNext, node: node, depth: uint8(depth), jump: list + 1, size: values(t)}, use{}, path)
-	return nil
+	open.kind, open.jump = opNext, list+1
+	b.p.ops[list].jump = b.add(open, use{}, path)
+	return err
 }
 
 // values counts the slots that an item of the list takes, at most, but for lists in it.
@@ -259,18 +308,19 @@ func (b *binder) leaf(u use, t *column.Tree, path string) {
 	case wireBytes:
 		o.kind = opString
 	case wireFixed:
-		o.kind, o.size = opFixed, n.size
+		o.kind, o.size = opFixed, int32(n.size)
 	case wireEnum:
-		o.kind = opEnum
+		o.kind, o.size = opEnum, int32(len(b.p.symbols))
 		f.MayBeConstant = true
-		o.symbols = make([]column.Span, len(n.symbols))
+		symbols := make([]column.Span, len(n.symbols))
 		for i, s := range n.symbols {
-			o.symbols[i] = b.rows.AddConstant([]byte(s))
+			symbols[i] = b.rows.AddConstant([]byte(s))
 		}
+		b.p.symbols = append(b.p.symbols, symbols)
 	case wireDecimal, wireFixedDecimal:
 		o.kind, o.digits = opDecimal, uint8(n.typ.Precision)
 		if n.wire == wireFixedDecimal {
-			o.size = n.size
+			o.size = int32(n.size)
 		}
 	}
 	b.add(o, u, path)

@@ -18,6 +18,8 @@ const (
 	// maxFields bounds the fields, items, keys and values of a schema once each use of a named type is written out: a chain of records
 	// that each name the one before twice doubles with every link.
 	maxFields = 1 << 14
+	// maxFixed bounds a fixed: buffers are smaller than 2 GiB.
+	maxFixed = 1 << 30
 	// maxLevels bounds the definition levels of a schema: a record is one, an array or map two. A column.Layout has room for 100.
 	maxLevels = 90
 )

@@ -163,6 +163,7 @@ func TestUnsupportedTypesAreNamed(t *testing.T) {
 		{record(`{"name":"a","type":{"type":"array","items":"null"}}`), "field a: avro type array of null: items without a value are in no file"},
 		{record(`{"name":"a","type":{"type":"map","values":"null"}}`), "field a: avro type map of null: items without a value are in no file"},
 		{`{"type":"fixed","name":"F","size":0}`, "avro type fixed: silt does not read a fixed of no bytes"},
+		{`{"type":"fixed","name":"F","size":1073741825}`, "avro type fixed: 1073741825 bytes are more than a record can have"},
 		// names that are one column in Delta
 		{record(`{"name":"a","type":{"type":"map","values":{"type":"record","name":"S","fields":[{"name":"Id","type":"int"},{"name":"ID","type":"int"}]}}}`),
 			"field a.value.ID: avro type record: the names Id and ID are equal ignoring case"},

@@ -25,6 +25,9 @@ const maxValues = 1 << 22
 func (p *Program) Walk(buf []byte, pos, end int) bool {
 	b := buf[:end+column.Slack]
 	at := p.root.N
+	if p.top != nil {
+		at = p.top.N // at most the root's count, so there is room
+	}
 	ops, left := p.ops, maxValues
 	for i := 0; i < len(ops); i++ {
 		o := &ops[i]
@@ -45,14 +48,23 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 						continue
 					}
 					o.node.Null(at)
-					i = o.jump
+					i = int(o.jump)
 					continue
 				}
 			}
 			pos += n
 		}
 		switch o.kind {
-		case opString, opText:
+		case opText:
+			u, w := int(b[pos]), 1
+			if u >= 0x80 {
+				u, w = length(b, pos)
+			}
+			if u&1 == 0 && u>>1 <= end-pos-w && !isText(b, pos+w, u>>1) {
+				return p.fail(i, badText, 0)
+			}
+			fallthrough // which finds what else is wrong
+		case opString:
 			u, w := int(b[pos]), 1
 			if u >= 0x80 {
 				if u2 := int(b[pos+1]); u2 < 0x80 {
@@ -65,9 +77,6 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 			pos += w
 			if u&1 != 0 || n > end-pos {
 				return p.failLength(i, b, pos-w, end)
-			}
-			if o.kind == opText && !isText(b, pos, n) {
-				return p.fail(i, badText, 0)
 			}
 			o.leaf.Spans[at] = column.Span{Off: uint32(pos), Len: uint32(n)}
 			pos += n
@@ -140,18 +149,19 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 			if pos += n; pos > end {
 				return p.fail(i, truncated, 0)
 			}
-			if uint64(v) >= uint64(len(o.symbols)) {
+			symbols := p.symbols[o.size]
+			if uint64(v) >= uint64(len(symbols)) {
 				return p.fail(i, badSymbol, v)
 			}
-			o.leaf.Spans[at] = o.symbols[v]
+			o.leaf.Spans[at] = symbols[v]
 		case opFixed:
-			if o.size > end-pos {
+			if int(o.size) > end-pos {
 				return p.fail(i, truncated, 0)
 			}
 			o.leaf.Spans[at] = column.Span{Off: uint32(pos), Len: uint32(o.size)}
-			pos += o.size
+			pos += int(o.size)
 		case opDecimal:
-			n, w := o.size, 0
+			n, w := int(o.size), 0
 			if n < 0 {
 				u := 0
 				if u, w = length(b, pos); w == 0 {
@@ -228,14 +238,14 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 				k.Null(at)
 			}
 		case opEnter:
-			p.frames[o.depth].slot = at
-			g := o.node.Child
+			o.frame.slot = at
+			g := o.child
 			if at = g.N; at == g.Cap {
 				g.Grow(at + 1)
 			}
 		case opLeave:
-			o.node.Child.N = at + 1
-			at = p.frames[o.depth].slot
+			o.child.N = at + 1
+			at = o.frame.slot
 		case opList:
 			n, next := blockHead(b, pos, end)
 			if next < 0 {
@@ -244,7 +254,7 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 			pos = next
 			if n == 0 {
 				o.node.Lens[at] = 0
-				i = o.jump
+				i = int(o.jump)
 				continue
 			}
 			if o.leaf != nil {
@@ -253,23 +263,32 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 				}
 				left -= n
 				o.node.Lens[at] = int32(n)
-				i = o.jump
+				i = int(o.jump)
 				continue
 			}
-			if left -= n * o.size; left < 0 {
+			if left -= n * int(o.size); left < 0 {
 				return p.fail(i, tooMany, maxValues)
 			}
-			f := &p.frames[o.depth]
+			f := o.frame
 			f.slot, f.left, f.total = at, n, n
-			g := o.node.Child
+			g := o.child
 			if at = g.N; at == g.Cap {
 				g.Grow(at + 1)
 			}
+			if h := o.inner; h != nil {
+				if at = h.N; at == h.Cap {
+					h.Grow(at + 1)
+				}
+			}
 		case opNext:
-			g := o.node.Child
+			g := o.child
+			if h := o.inner; h != nil {
+				h.N = at + 1
+				at = g.N
+			}
 			at++
 			g.N = at
-			f := &p.frames[o.depth]
+			f := o.frame
 			if f.left--; f.left == 0 {
 				n, next := blockHead(b, pos, end)
 				if next < 0 {
@@ -281,7 +300,7 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 					o.node.Lens[at] = int32(f.total)
 					continue
 				}
-				if left -= n * o.size; left < 0 {
+				if left -= n * int(o.size); left < 0 {
 					return p.fail(i, tooMany, maxValues)
 				}
 				f.left = n
@@ -290,8 +309,16 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 			if at == g.Cap {
 				g.Grow(at + 1)
 			}
-			i = o.jump - 1
+			if h := o.inner; h != nil {
+				if at = h.N; at == h.Cap {
+					h.Grow(at + 1)
+				}
+			}
+			i = int(o.jump) - 1
 		}
+	}
+	if p.top != nil {
+		p.top.N = at + 1
 	}
 	return true
 }
@@ -300,7 +327,7 @@ func (p *Program) Walk(buf []byte, pos, end int) bool {
 // and the position after them, or -1 after it noted a failure of operation i.
 func (p *Program) ints(i int, b []byte, pos, end, n, limit int) (total, next int) {
 	o := &p.ops[i]
-	f, g, narrow := o.leaf, o.node.Child, p.ops[i+1].kind == opInt
+	f, g, narrow := o.leaf, o.child, p.ops[i+1].kind == opInt
 	at := g.N
 	for n > 0 {
 		if total += n; total > limit {
