@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,7 +60,8 @@ func latencyCase(trigger map[string]any) func(context.Context, *bench, string) (
 func (b *bench) whileRecordsArrive(ctx context.Context, file, topicName string) (sample, error) {
 	line := append(pinned(b.siltCPU), b.silt, "run", "-c", file)
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.Stderr = os.Stderr
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		return sample{}, err
@@ -76,7 +78,7 @@ func (b *bench) whileRecordsArrive(ctx context.Context, file, topicName string) 
 		return sample{}, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return sample{}, err
+		return sample{}, fmt.Errorf("silt: %w\n%s", err, lastBytes(stderr.Bytes(), 4000))
 	}
 	state := cmd.ProcessState
 	return sample{

@@ -35,8 +35,8 @@ func Dir() (string, error) {
 	return filepath.Join(cache, "silt"), nil
 }
 
-// Need ends the test if err is not nil: a missing part skips it and leaves a line in the file that $SILT_SKIPPED names, which `make test`
-// prints at its end; under CI=true, and for any other error, the test fails.
+// Need ends the test if err is not nil: a missing part skips it and leaves a line, the reason and the test, in the file that $SILT_SKIPPED
+// names, which `make test` sums up at its end; under CI=true, and for any other error, the test fails.
 func Need(t testing.TB, err error) {
 	t.Helper()
 	if err == nil {
@@ -61,7 +61,7 @@ func noteSkipped(test string, missing *Missing) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "%s did not run: %v\n", test, missing)
+	_, err = fmt.Fprintf(f, "%v\t%s\n", missing, test)
 	return errors.Join(err, f.Close())
 }
 
