@@ -274,7 +274,10 @@ func TestInvalidStringsWhileTheDictionaryIsGivenUp(t *testing.T) {
 			t.Errorf("%d invalid, want %d: %v", len(invalid), want, invalid)
 		}
 	}
-	b.want = all
+	if got := b.values("z", "\xff", "y"); !slices.Equal(got, []Invalid{{1, 0}}) { // and after it
+		t.Errorf("invalid %v", got)
+	}
+	b.want = append(all, "z", "null", "y")
 	if !b.block.Columns[0].Strings.GivenUp {
 		t.Fatal("the dictionary is not given up")
 	}

@@ -57,10 +57,10 @@ func TestDictKeepsValues(t *testing.T) {
 	}{
 		{"one value", 1, 5000, func(*rand.Rand) int { return 3 }, false},
 		{"few of all lengths", 300, 20000, func(r *rand.Rand) int { return r.IntN(100) }, false},
-		{"10,000 values in 100,000", 10000, 100000, func(r *rand.Rand) int { return 8 }, false},
+		{"10,000 values in 100,000", 10000, 60000, func(r *rand.Rand) int { return 8 }, false},
 		{"all distinct", 100000, 5000, func(r *rand.Rand) int { return 12 + r.IntN(30) }, true},
 		{"more than fit, though most repeat", 200000, 350000, func(r *rand.Rand) int { return 12 }, true},
-		{"longer than fit", 600, 20000, func(r *rand.Rand) int { return 3000 }, true},
+		{"longer than fit", 600, 2000, func(r *rand.Rand) int { return 3000 }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
@@ -98,7 +98,7 @@ func TestDictKeepsValues(t *testing.T) {
 				t.Errorf("%d entries, %d distinct", d.Len(), len(seen))
 			}
 			least, greatest, ok := d.Bounds()
-			for _, v := range want[:5000] {
+			for _, v := range want[:min(5000, len(want))] {
 				if !ok || bytes.Compare(v, least) < 0 || bytes.Compare(v, greatest) > 0 {
 					t.Fatalf("%q is outside %q..%q (%t)", v, least, greatest, ok)
 				}
