@@ -1,0 +1,117 @@
+package silt
+
+import (
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/siltlake/silt/internal/config"
+)
+
+// documents are the pages that people read.
+func documents(t *testing.T) []string {
+	t.Helper()
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	adrs, err := filepath.Glob("docs/adr/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(append(pages, adrs...), "README.md")
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// Every pipeline file in the documents, and every one among the examples, is one that silt accepts.
+func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
+	texts := map[string]string{}
+	for _, page := range documents(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+			texts[page] = m[1]
+		}
+	}
+	examples, err := filepath.Glob("examples/*.yaml")
+	if err != nil || len(examples) == 0 {
+		t.Fatal("no examples: ", err)
+	}
+	for _, e := range examples {
+		text, err := os.ReadFile(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[e] = string(text)
+	}
+	if len(texts) < 2 {
+		t.Fatal("no pipeline in the documents")
+	}
+	dir := t.TempDir()
+	server := httptest.NewTLSServer(nil) // for its certificate
+	defer server.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	caFile := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(caFile, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range texts {
+		file := filepath.Join(dir, "pipeline.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := config.Load(file, config.Options{
+			Env: func(name string) (string, bool) {
+				switch {
+				case name == "KAFKA_CA":
+					return caFile, true
+				case strings.HasSuffix(name, "_URL"):
+					return "https://registry.example:8081", true
+				case name == "BOOTSTRAP_SERVERS":
+					return "broker.example:9092", true
+				}
+				return "value-of-" + name, true
+			},
+			ReadFile: func(name string, limit int64) ([]byte, error) {
+				if name == file {
+					return []byte(text), nil
+				}
+				return []byte("user:password"), nil
+			},
+		})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := parse(p); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+
+// Every file that a document links to exists.
+func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
+	for _, page := range documents(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
