@@ -81,7 +81,7 @@ func check(t failer, l *column.Layout, file []byte, stats Stats, rows [][]any) {
 		if d := diff(want.leaves[i], got[i]); d != "" {
 			t.Fatalf("column %v: %s", l.Leaves[i].Path, d)
 		}
-		if d := cmp.Diff(want.bounds(i), stats.Leaves[i], cmp.Comparer(sameFloat), cmp.Comparer(bytes.Equal)); d != "" {
+		if d := diffStats(want.bounds(i), stats.Leaves[i]); d != "" {
 			t.Fatalf("column %v: statistics (-want +got) %s", l.Leaves[i].Path, d)
 		}
 	}
@@ -247,4 +247,8 @@ func checkReader(t failer, l *column.Layout, file []byte, rows [][]any) {
 	if at != len(rows) {
 		t.Fatalf("%d rows, want %d", at, len(rows))
 	}
+}
+
+func diffStats(want, got LeafStats) string {
+	return cmp.Diff(want, got, cmp.Comparer(sameFloat), cmp.Comparer(bytes.Equal))
 }
