@@ -275,13 +275,12 @@ func aclCluster(t *testing.T, operations ...kmsg.ACLOperation) Options {
 }
 
 func TestConnectIsBoundedInTime(t *testing.T) {
-	var conns []net.Conn
-	silent := listen(t, func(c net.Conn) { conns = append(conns, c) }) // says nothing
-	t.Cleanup(func() {
-		for _, c := range conns {
-			c.Close()
-		}
+	over := make(chan struct{})
+	silent := listen(t, func(c net.Conn) { // says nothing
+		<-over
+		c.Close()
 	})
+	t.Cleanup(func() { close(over) }) // before the listener's own clean-up waits
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := Connect(ctx, testOptions([]string{silent}, "clickstreams"), nil)
