@@ -83,16 +83,18 @@ func mergeProblem(err error, id int32) error {
 }
 
 func mismatchProblem(changes []column.Change, id int32) error {
-	var b strings.Builder
-	for _, c := range changes {
-		b.WriteString("\n    " + c.String())
+	lines := make([]string, len(changes))
+	for i, c := range changes {
+		lines[i] = c.String()
 	}
 	what := "the records"
 	if id >= 0 {
 		what = fmt.Sprintf("schema id %d", id)
 	}
-	return problem.New(problem.SchemaMismatch, "%s would change the table's schema and mergeSchema is false:%s", what, b.String()).At(schemaAt(id)).
+	p := problem.New(problem.SchemaMismatch, "%s would change the table's schema and mergeSchema is false", what).At(schemaAt(id)).
 		Fix("set sink.delta.mergeSchema: true to let the table follow, or stop the producer that registered the schema; nothing of the batch has landed")
+	p.Why = strings.Join(lines, "\n")
+	return p
 }
 
 func schemaAt(id int32) problem.Location {

@@ -73,7 +73,8 @@ func TestFoldSchemas(t *testing.T) {
 
 func TestMismatchShowsTheDiff(t *testing.T) {
 	_, err := foldSchemas(foldInput{Table: row(str("a")), Exists: true, Report: report(map[int32]column.Schema{100002: row(str("a"), str("campaign"))})})
-	if err == nil || !strings.Contains(err.Error(), "+ parsedValue.campaign string") || !strings.Contains(err.Error(), "schema id 100002") {
+	var p *problem.Problem
+	if !errors.As(err, &p) || p.Why != "+ parsedValue.campaign string" || !strings.Contains(p.Message, "schema id 100002") {
 		t.Errorf("the diff is missing: %v", err)
 	}
 }

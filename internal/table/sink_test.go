@@ -347,7 +347,7 @@ func TestARefusedSchemaLeavesNothing(t *testing.T) {
 	}
 	err := land(t, k, testBatch(1), withValue(str("a"), str("campaign")))
 	var p *problem.Problem
-	if !errors.Is(err, stream.ErrNotCommitted) || !errors.As(err, &p) || p.Code != problem.SchemaMismatch || !strings.Contains(p.Message, "+ parsedValue.campaign string") {
+	if !errors.Is(err, stream.ErrNotCommitted) || !errors.As(err, &p) || p.Code != problem.SchemaMismatch || p.Why != "+ parsedValue.campaign string" {
 		t.Errorf("got %v", err)
 	}
 	files := 0
