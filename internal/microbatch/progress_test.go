@@ -84,6 +84,10 @@ func TestProgressOmitsWhatSparkOmits(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	p.End = ofT(3)
+	if got := string(p.appendMetrics(nil)); got != "" {
+		t.Errorf("what is latest is not known: %s", got)
+	}
 	if !json.Valid(got) {
 		t.Error("it is not JSON")
 	}

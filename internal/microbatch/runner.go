@@ -79,9 +79,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	for failures := 0; ; failures++ {
 		err := q.session(ctx)
 		switch {
-		case ctx.Err() != nil && (err == nil || q.work.Err() != nil || isContext(err)):
-			return nil
-		case err == nil:
+		case err == nil, ctx.Err() != nil && (q.work.Err() != nil || isContext(err)):
 			return nil
 		case !q.started || !retryable(err):
 			return err
@@ -131,15 +129,16 @@ type run struct {
 	latest         stream.Offsets // the newest Bounds.Next
 	version        int64
 	bytesPerOffset float64
-	lastTrigger    time.Time // when the trigger before fired; zero: none
+	lastFired      time.Time // when the trigger before fired; zero: never
 	lastReport     time.Time // of progress
 	lastLosses     string
 	unpublished    bool // the last Publish failed, and that was said
-	trigger        trigger
+	slow           bool // the last batch took longer than the trigger's interval
+	firing         firing
 }
 
-// A trigger is one firing of the Trigger: what Progress says of it.
-type trigger struct {
+// A firing of the trigger is what Progress tells of: a batch, or a look that found no data.
+type firing struct {
 	at, end   time.Time
 	durations map[string]int64
 }
@@ -237,22 +236,26 @@ func (q *run) startOffset(id int64) stream.Offsets {
 	return q.at.Offsets
 }
 
-// fire begins a trigger.
+// fire begins a firing of the trigger.
 func (q *run) fire() {
-	q.trigger = trigger{at: q.Now(), durations: map[string]int64{}}
+	q.firing = firing{at: q.Now(), durations: map[string]int64{}}
 }
 
 // wait sleeps until the next trigger.
 func (q *run) wait(ctx context.Context, ran bool) error {
 	now := q.Now()
-	if ran && q.o.Trigger.behind(q.trigger.at, now) {
-		q.log.Warn("the batch took longer than the trigger's interval", "interval", q.o.Trigger.Interval, "took", now.Sub(q.trigger.at))
+	if ran {
+		slow := q.o.Trigger.behind(q.firing.at, now)
+		if slow && !q.slow {
+			q.log.Warn("batches take longer than the trigger's interval", "interval", q.o.Trigger.Interval, "took", now.Sub(q.firing.at))
+		}
+		q.slow = slow
 	}
-	// Looks for data are no triggers where the trigger sets no time.
-	if ran || q.lastTrigger.IsZero() || q.o.Trigger.Kind == ProcessingTime && q.o.Trigger.Interval > 0 {
-		q.lastTrigger = q.trigger.at
+	// Where the trigger sets no time, a look for data does not count as one that fired: its pace is silt's own.
+	if ran || q.lastFired.IsZero() || q.o.Trigger.Kind == ProcessingTime && q.o.Trigger.Interval > 0 {
+		q.lastFired = q.firing.at
 	}
-	return sleep(ctx, q.o.Trigger.next(q.trigger.at, now, ran).Sub(now))
+	return sleep(ctx, q.o.Trigger.next(q.firing.at, now, ran).Sub(now))
 }
 
 // plan asks what the topics hold and decides what the next batch reads.
@@ -306,7 +309,7 @@ func (q *run) timed(phase, step string, f func() error) error {
 	}
 	err := f()
 	end()
-	q.trigger.durations[phase] += max(q.Now().Sub(from).Milliseconds(), 0)
+	q.firing.durations[phase] += max(q.Now().Sub(from).Milliseconds(), 0)
 	return err
 }
 
@@ -327,7 +330,7 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 		return explain(err, b)
 	}
 	q.moved(b)
-	q.trigger.end = q.Now()
+	q.firing.end = q.Now()
 	q.publish(b.End)
 	var offsets int64
 	for _, rg := range ranges {
@@ -399,7 +402,13 @@ func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h har
 		return harvest{}, err
 	}
 	err = q.timed(addBatch, fmt.Sprint("commit ", b.ID), func() error {
-		return safely("committing", func() (err error) { q.version, err = tx.Commit(q.work, h.report); return err })
+		return safely("committing", func() error {
+			version, err := tx.Commit(q.work, h.report)
+			if err == nil {
+				q.version = version
+			}
+			return err
+		})
 	})
 	return h, err
 }
@@ -430,18 +439,18 @@ func (q *run) idle() {
 	if !q.lastReport.IsZero() && q.Now().Sub(q.lastReport) < idleInterval {
 		return
 	}
-	q.trigger.end = q.Now()
+	q.firing.end = q.Now()
 	p := q.progress(q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
 	q.tell(p, Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
 }
 
 func (q *run) progress(id int64, from, to stream.Offsets, rows int64) Progress {
-	took := max(q.trigger.end.Sub(q.trigger.at), 0)
-	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: q.trigger.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
-		DurationMs: q.trigger.durations, Source: q.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
+	took := max(q.firing.end.Sub(q.firing.at), 0)
+	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: q.firing.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
+		DurationMs: q.firing.durations, Source: q.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
 	p.DurationMs[triggerExecution] = took.Milliseconds()
-	if rows > 0 && !q.lastTrigger.IsZero() {
-		p.InputRowsPerSecond = float64(rows) / (float64(q.trigger.at.Sub(q.lastTrigger).Milliseconds()) / 1000)
+	if rows > 0 && !q.lastFired.IsZero() {
+		p.InputRowsPerSecond = float64(rows) / (float64(q.firing.at.Sub(q.lastFired).Milliseconds()) / 1000)
 	}
 	p.ProcessedRowsPerSecond = float64(rows) / (float64(max(took.Milliseconds(), 1)) / 1000)
 	return p

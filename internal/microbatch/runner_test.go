@@ -135,6 +135,8 @@ func TestProcessingTimeTicksSinceTheEpoch(t *testing.T) {
 			w.source.grow(0, 1)
 			return nil
 		}}
+		var warned strings.Builder
+		r.Logger = logTo(&warned)
 		r.Progress = func(p Progress, _ Extra) {
 			if w.progress = append(w.progress, p); len(w.progress) == 4 {
 				cancel()
@@ -150,6 +152,9 @@ func TestProcessingTimeTicksSinceTheEpoch(t *testing.T) {
 		// At once, at the tick, nine seconds later at once, at the next tick.
 		if d := cmp.Diff([]time.Duration{0, 3 * time.Second, 12 * time.Second, 15 * time.Second}, at); d != "" {
 			t.Error(d)
+		}
+		if strings.Count(warned.String(), "longer than the trigger's interval") != 1 {
+			t.Error(warned.String())
 		}
 		if w.progress[2].InputRowsPerSecond != 1.0/9 || w.progress[1].ProcessedRowsPerSecond != 1.0/9 ||
 			w.progress[1].BatchDuration != 9*time.Second {
@@ -499,8 +504,10 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 		w := newWorld(t, bounds([2]int64{0, 9}))
 		w.o.MaxOffsetsPerTrigger = 3
 		began := time.Now()
+		var tries []time.Duration
 		w.ok(func(_ *Runner, s *fakeSink) {
 			s.onBegin = func() error {
+				tries = append(tries, time.Since(began))
 				if passed := time.Since(began); passed > 0 && passed < 10*time.Minute || len(w.table.versions) == 1 && passed == 0 {
 					return outage()
 				}
@@ -509,6 +516,10 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 		})
 		if took := time.Since(began); took < 10*time.Minute || took > 11*time.Minute {
 			t.Errorf("took %v", took)
+		}
+		// Batch 0, then batch 1 after 0, 1, 3, 7, 15, 31, 61 seconds and so on.
+		if len(tries) < 8 || tries[1] != 0 || tries[2] != time.Second || tries[3] != 3*time.Second || tries[7] != 61*time.Second {
+			t.Errorf("tried at %v", tries)
 		}
 		w.exactlyOnce(ofT(0))
 	})
