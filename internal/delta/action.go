@@ -2,7 +2,6 @@ package delta
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -194,13 +193,30 @@ func (w *writer) bool(k string, v bool) { w.key(k); w.b = strconv.AppendBool(w.b
 
 func (w *writer) raw(k string, v []byte) { w.key(k); w.b = append(w.b, v...) }
 
-// json writes a value whose encoding cannot fail: strings, numbers, and maps and structs of them.
-func (w *writer) json(k string, v any) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("encode %s: %v", k, err))
+func (w *writer) list(k string, v []string) {
+	w.key(k)
+	w.b = append(w.b, '[')
+	for i, s := range v {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = appendText(w.b, s)
 	}
-	w.raw(k, raw)
+	w.b = append(w.b, ']')
+}
+
+func (w *writer) vector(d *DeletionVector) {
+	w.key("deletionVector")
+	v := &writer{append(w.b, '{'), true}
+	v.text("storageType", d.StorageType)
+	v.text("pathOrInlineDv", d.PathOrInlineDV)
+	if d.Offset != nil {
+		v.int("offset", int64(*d.Offset))
+	}
+	v.int("sizeInBytes", int64(d.SizeInBytes))
+	v.int("cardinality", d.Cardinality)
+	v.optionalInt("maxRowIndex", d.MaxRowIndex)
+	w.b = append(v.b, '}')
 }
 
 func (w *writer) optionalText(k, v string) {
@@ -240,6 +256,14 @@ func (w *writer) strings(k string, v map[string]string) {
 	w.values(k, values)
 }
 
+// members appends more members, whose keys may be any.
+func (w *writer) members(o Object) {
+	for _, m := range o {
+		w.b = append(appendText(append(w.b, ','), m.Key), ':')
+		w.b = append(w.b, m.Value...)
+	}
+}
+
 func (w *writer) close() []byte { return append(w.b, '}', '}') }
 
 func (p *Protocol) appendJSON(b []byte) []byte {
@@ -247,10 +271,10 @@ func (p *Protocol) appendJSON(b []byte) []byte {
 	w.int("minReaderVersion", int64(p.MinReaderVersion))
 	w.int("minWriterVersion", int64(p.MinWriterVersion))
 	if p.ReaderFeatures != nil {
-		w.json("readerFeatures", p.ReaderFeatures)
+		w.list("readerFeatures", p.ReaderFeatures)
 	}
 	if p.WriterFeatures != nil {
-		w.json("writerFeatures", p.WriterFeatures)
+		w.list("writerFeatures", p.WriterFeatures)
 	}
 	return w.close()
 }
@@ -266,24 +290,12 @@ func (m *MetaData) appendJSON(b []byte) []byte {
 	f.strings("options", m.Format.Options)
 	w.b = append(f.b, '}')
 	w.text("schemaString", m.SchemaString)
-	w.key("partitionColumns")
-	w.b = append(w.b, '[')
-	for i, c := range m.PartitionColumns {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		w.b = appendText(w.b, c)
-	}
-	w.b = append(w.b, ']')
+	w.list("partitionColumns", m.PartitionColumns)
 	w.strings("configuration", m.Configuration)
 	if m.CreatedTime != 0 {
 		w.int("createdTime", m.CreatedTime)
 	}
-	for _, x := range m.Extra {
-		w.b = append(w.b, ',')
-		w.b = append(appendText(w.b, x.Key), ':')
-		w.b = append(w.b, x.Value...)
-	}
+	w.members(m.Extra)
 	return w.close()
 }
 
@@ -299,7 +311,7 @@ func (a *Add) appendJSON(b []byte) []byte {
 		w.values("tags", a.Tags)
 	}
 	if a.DeletionVector != nil {
-		w.json("deletionVector", a.DeletionVector)
+		w.vector(a.DeletionVector)
 	}
 	w.optionalInt("baseRowId", a.BaseRowID)
 	w.optionalInt("defaultRowCommitVersion", a.DefaultRowCommitVersion)
@@ -321,7 +333,7 @@ func (r *Remove) appendJSON(b []byte) []byte {
 	}
 	w.optionalText("stats", r.Stats)
 	if r.DeletionVector != nil {
-		w.json("deletionVector", r.DeletionVector)
+		w.vector(r.DeletionVector)
 	}
 	w.optionalInt("baseRowId", r.BaseRowID)
 	w.optionalInt("defaultRowCommitVersion", r.DefaultRowCommitVersion)

@@ -221,7 +221,7 @@ func (c *committer) readBack(ctx context.Context, version int64) (there, ours bo
 			return false, false, nil
 		case err == nil:
 			return true, c.isOurs(sum), nil
-		case reads+1 == maxReads || isCorrupt(err):
+		case reads+1 == maxReads:
 			return false, false, err
 		}
 		if err := c.log.backOff(ctx, reads+1); err != nil {
@@ -243,8 +243,9 @@ func (c *committer) rebase(ctx context.Context, s *Snapshot) (newest, done *Snap
 		case errors.Is(err, fs.ErrNotExist) && s.version >= sent:
 			return s, nil, nil
 		case err != nil:
-			// The version that was sent is another's in all likelihood; only reading it makes that sure.
-			if failures++; failures == maxReads || isCorrupt(err) || errors.Is(err, fs.ErrNotExist) {
+			// The version that was sent is another's in all likelihood; only reading it makes that sure. One that cannot be read may be
+			// whole a moment later: not every writer makes its commits in one step.
+			if failures++; failures == maxReads || errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, c.unread(s, sent, err)
 			}
 			if err := c.log.backOff(ctx, failures); err != nil {

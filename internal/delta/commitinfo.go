@@ -50,11 +50,7 @@ func (c *CommitInfo) appendJSON(b []byte) []byte {
 	if c.Silt != nil {
 		w.raw("silt", c.Silt)
 	}
-	for _, x := range c.Extra {
-		w.b = append(w.b, ',')
-		w.b = append(appendText(w.b, x.Key), ':')
-		w.b = append(w.b, x.Value...)
-	}
+	w.members(c.Extra)
 	return w.close()
 }
 

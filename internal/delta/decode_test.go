@@ -153,6 +153,56 @@ func TestLinesAreDecoded(t *testing.T) {
 	}
 }
 
+// Actions of other writers are written back with all that they have.
+func TestActionsAreWrittenBackWhole(t *testing.T) {
+	for _, line := range []string{
+		`{"add":{"path":"a","partitionValues":{"p":null,"q":"<&>"},"size":1,"modificationTime":2,"dataChange":true,"stats":"{}","tags":{"t":"x"},` +
+			`"deletionVector":{"storageType":"i","pathOrInlineDv":"^Bg9^0rr<>&","offset":1,"sizeInBytes":2,"cardinality":3,"maxRowIndex":4},` +
+			`"baseRowId":5,"defaultRowCommitVersion":6,"clusteringProvider":"liquid"}}`,
+		`{"remove":{"path":"a","deletionTimestamp":1,"dataChange":true,"extendedFileMetadata":true,"partitionValues":{},"size":2,"stats":"{}",` +
+			`"deletionVector":{"storageType":"u","pathOrInlineDv":"x","sizeInBytes":2,"cardinality":3},"baseRowId":5,"defaultRowCommitVersion":6}}`,
+		`{"remove":{"path":"a","dataChange":false}}`,
+		`{"metaData":{"id":"i","name":"n","description":"d","format":{"provider":"parquet","options":{"k":"v"}},"schemaString":"s","partitionColumns":["a","b"],` +
+			`"configuration":{"a":"1","b":"2"},"createdTime":3,"future":[1]}}`,
+		`{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":[],"writerFeatures":["a","b"]}}`,
+		`{"txn":{"appId":"a","version":-1}}`,
+		`{"domainMetadata":{"domain":"d","configuration":"{\"a\":1}","removed":true}}`,
+		`{"commitInfo":{"inCommitTimestamp":1,"timestamp":2,"operation":"o","operationParameters":{"z":1,"a":"[]"},"readVersion":3,"isolationLevel":"i",` +
+			`"isBlindAppend":false,"operationMetrics":{"n":"1"},"userMetadata":"u","engineInfo":"e","txnId":"t","silt":{"v":1},"userName":"x","job":{"a":null}}}`,
+	} {
+		actions, err := decodeLines([]byte(line))
+		if got := strings.TrimSuffix(string(encodeLines(actions)), "\n"); err != nil || got != line {
+			t.Errorf("%v\ngot  %s\nwant %s", err, got, line)
+		}
+	}
+}
+
+func TestObjectsKeepTheirOrder(t *testing.T) {
+	var c CommitInfo
+	c.set("operationMetrics", []byte(`{"z":"1","a":{"x":2},"q":null}`))
+	o := c.OperationMetrics
+	if o.Text("z") != "1" || o.Text("a") != `{"x":2}` || o.Text("none") != "" || string(o.Get("q")) != "null" || o.Get("none") != nil {
+		t.Errorf("got %v", o)
+	}
+	if b, err := json.Marshal(o); err != nil || string(b) != `{"z":"1","a":{"x":2},"q":null}` {
+		t.Errorf("got %s, %v", b, err)
+	}
+}
+
+func TestCloneSharesNothing(t *testing.T) {
+	m := NewMetaData("i", "s", 1)
+	m.Configuration, m.PartitionColumns, m.Format.Options = map[string]string{"a": "1"}, []string{"p"}, map[string]string{"o": "1"}
+	before := string(m.appendJSON(nil))
+	c := m.Clone()
+	if got := string(c.appendJSON(nil)); got != before {
+		t.Errorf("got %s, want %s", got, before)
+	}
+	c.Configuration["a"], c.PartitionColumns[0], c.Format.Options["o"] = "2", "q", "2"
+	if got := string(m.appendJSON(nil)); got != before {
+		t.Errorf("the original became %s", got)
+	}
+}
+
 func TestLinesThatAreNoneAreRefused(t *testing.T) {
 	for _, tt := range []struct{ lines, want string }{
 		{"", "empty"},
