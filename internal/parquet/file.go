@@ -17,7 +17,7 @@ type Options struct {
 	// PlainLongs writes INT64 columns PLAIN, for readers that do not know DELTA_BINARY_PACKED. It makes files larger and slower.
 	PlainLongs bool
 	// RowGroupBytes ends a row group by its size before compression; 0 is 128 MiB. A row group also ends at 1 M rows, and when its
-	// compressed pages, which are held until then, take HeldBytes; 0 is 16 MiB.
+	// compressed pages and dictionaries, which are held until then, take HeldBytes; 0 is 16 MiB.
 	RowGroupBytes int64
 	HeldBytes     int64
 	// CreatedBy is the footer's created_by; "" is "silt version devel". Readers parse "silt version 1.2.3 (build abc)".
@@ -74,7 +74,8 @@ type File struct {
 	streams []stream // by group
 	nodes   []NodeStats
 	written int64 // bytes
-	held    int64 // bytes of compressed pages
+	ready   int64 // bytes of the open row group's compressed pages
+	held    int64 // those and its dictionaries
 	size    int64 // the same before compression
 	rows    int64 // of written row groups
 	open    int64 // rows of the open row group's pages
@@ -111,7 +112,7 @@ func (f *File) Reset(w io.Writer) {
 	}
 	clear(f.nodes)
 	f.out, f.err = w, nil
-	f.written, f.held, f.size, f.rows, f.open, f.groups = 0, 0, 0, 0, 0, 0
+	f.written, f.ready, f.held, f.size, f.rows, f.open, f.groups = 0, 0, 0, 0, 0, 0, 0
 	f.footer.reset()
 }
 
@@ -121,8 +122,8 @@ func (f *File) Block() *column.Block { return f.block }
 // Rows is how many rows were appended.
 func (f *File) Rows() int64 { return f.rows + f.open + int64(f.block.Rows) }
 
-// Size is the size of what was written and of the pages that are ready, in bytes: less than the file's by its open page and footer.
-func (f *File) Size() int64 { return f.written + f.held }
+// Size is the size of what was written and of the pages that are ready, in bytes. Closing adds the open page, dictionaries and the footer.
+func (f *File) Size() int64 { return f.written + f.ready }
 
 // EndBlock ends the open page, and the row group, if they are large enough. Pages end between blocks only, so that a row is never cut.
 func (f *File) EndBlock() error {
@@ -146,17 +147,19 @@ func (f *File) endPage() error {
 		return nil
 	}
 	f.levels()
-	f.held, f.size = 0, 0
+	f.ready, f.held, f.size = 0, 0, 0
 	for i, col := range f.block.Columns {
 		c := &f.chunks[i]
 		if err := f.page(c, col); err != nil {
 			return err
 		}
-		f.held += int64(len(c.buf))
-		f.size += c.size
+		dictionary := int64(8 * len(c.numbers.entries))
 		if col.Strings != nil {
-			f.size += int64(col.Strings.DataBytes())
+			dictionary = int64(col.Strings.DataBytes() + 4*col.Strings.Len())
 		}
+		f.ready += int64(len(c.buf))
+		f.held += int64(len(c.buf)) + dictionary
+		f.size += c.size + dictionary
 	}
 	f.open += int64(f.block.Rows)
 	f.block.ResetPage()

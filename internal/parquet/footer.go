@@ -46,7 +46,7 @@ func (f *File) endGroup() error {
 	f.block.ResetRowGroup()
 	f.rows += f.open
 	f.groups++
-	f.open, f.held, f.size = 0, 0, 0
+	f.open, f.ready, f.held, f.size = 0, 0, 0, 0
 	return nil
 }
 
