@@ -319,7 +319,7 @@ func TestSizeAndRowsGrow(t *testing.T) {
 // TestOneHugeRowIsGivenBack: a file that met one row of 40 MB does not hold its memory in the next.
 func TestOneHugeRowIsGivenBack(t *testing.T) {
 	l := layout(t, column.Of(column.Nullable("s", column.Primitive(column.String)), column.Nullable("l", column.ArrayOf(column.Primitive(column.Long)))))
-	items := make([]any, 2<<20)
+	items := make([]any, 5<<18)
 	for i := range items {
 		items[i] = int64(i * i)
 	}
