@@ -233,6 +233,78 @@ func TestBadRecordsAreRefused(t *testing.T) {
 	}
 }
 
+// TestItemsThatCannotBeNullFollowThoseThatAre has two schemas in one list: the items' slots and their fields' slots then differ.
+func TestItemsThatCannotBeNullFollowThoseThatAre(t *testing.T) {
+	item := record(`{"name":"x","type":"int"}`)
+	list := func(items string) string {
+		return `{"type":"record","name":"Top","fields":[{"name":"v","type":{"type":"array","items":` + items + `}}]}`
+	}
+	var programs []*Program
+	var rows *column.Rows
+	for _, items := range []string{`["null",` + item + `]`, item} {
+		s, err := Parse(list(items), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows == nil {
+			l, err := column.NewLayout(column.Of(column.Nullable("v", s.Type())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows = column.NewRows(l)
+		}
+		p, err := s.Bind(rows, rows.Layout.Tree[0], Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs = append(programs, p)
+	}
+	x := func(n int64) any { return map[string]any{"x": n} }
+	for i, c := range []struct {
+		program int
+		record  string
+		want    []any
+	}{
+		{0, "06 00 02 02 00 00", []any{nil, x(1), nil}},
+		{1, "04 04 06 02 08 00", []any{x(2), x(3), x(4)}},
+		{0, "02 00 00", []any{nil}},
+		{1, "02 0a 00", []any{x(5)}},
+	} {
+		buf := padded(fromHex(t, c.record))
+		if !programs[c.program].Walk(buf, 0, len(buf)-column.Slack) {
+			t.Fatalf("row %d: %v", i, programs[c.program].Fault())
+		}
+		rows.AddRow()
+		if d := diff(map[string]any{"v": c.want}, got(rows, buf, rows.Layout.Tree[0], i)); d != "" {
+			t.Errorf("row %d: %s", i, d)
+		}
+	}
+}
+
+func TestCheckedTextsOfAnyLength(t *testing.T) {
+	long := strings.Repeat("61", 99)
+	for _, c := range []struct{ record, reason string }{
+		{"c8 01" + long + "61", ""},
+		{"c8 01" + long + "ff", "the string is not UTF-8"},
+		{"c8 81 00" + long + "ff", "the string is not UTF-8"}, // a length of more bytes than needed
+		// what is wrong with the length comes first
+		{"03 ff ff", "the length is -2"},
+		{"c8 01" + long, "the length is 100, which is more than the rest of the record"},
+		{"80 80 80 80 80 80 80 80 80 80", "a number has too many bytes"},
+	} {
+		p, rows := one(t, `"string"`, Options{CheckUTF8: true})
+		b := fromHex(t, c.record)
+		reason := ""
+		if !p.Walk(padded(b), 0, len(b)) {
+			reason = p.Fault().Reason
+		}
+		if reason != c.reason {
+			t.Errorf("%.40s: got %q, want %q", c.record, reason, c.reason)
+		}
+		rows.CutBack()
+	}
+}
+
 // slacks are equal bytes, and numbers of all lengths that go on after the record's end.
 func slacks() [][]byte {
 	var all [][]byte
