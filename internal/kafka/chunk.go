@@ -203,7 +203,8 @@ func corruptProblem(tp stream.TopicPartition, err error, limit int) error {
 	if ce.why == errTooLarge.Error() {
 		p.Message += " of " + option.FormatSize(int64(limit))
 	}
-	return p.Fix("the query cannot pass this batch: delete the topic's records up to its end (kafka-delete-records) or begin a new query after it with startingOffsets")
+	return p.Fix("the query cannot pass this batch: delete the topic's records up to its end (kafka-delete-records), or begin a new query " +
+		"after it with startingOffsets")
 }
 
 // A freeList holds idle decompressors: as many as workers had at once.

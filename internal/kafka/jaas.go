@@ -14,10 +14,12 @@ const plainModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
 
 // Errors of the jaas string. None of them holds a part of the string: where it is broken, any part may be one of the secret.
 var (
-	errJaasEmpty   = errors.New("it names no login module")
-	errJaasFlag    = errors.New("the word after the login module is not required, requisite, sufficient or optional")
-	errJaasValue   = errors.New("an option has no value; a value with a space, = ; / or a quote must stand in quotes, and an unquoted / begins a comment")
-	errJaasEnd     = errors.New("it does not end with a semicolon; an unquoted / begins a comment, and a value that holds ' cannot stand in ' quotes")
+	errJaasEmpty = errors.New("it names no login module")
+	errJaasFlag  = errors.New("the word after the login module is not required, requisite, sufficient or optional")
+	errJaasValue = errors.New("an option has no value; a value with a space, = ; / or a quote must stand in quotes, " +
+		"and an unquoted / begins a comment")
+	errJaasEnd = errors.New("it does not end with a semicolon; an unquoted / begins a comment, and a value that holds ' " +
+		"cannot stand in ' quotes")
 	errJaasQuote   = errors.New("a quote is not closed; a value that holds ' must stand in \" quotes, or have a backslash before the '")
 	errJaasModules = errors.New("it names more than one login module")
 )

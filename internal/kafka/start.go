@@ -163,7 +163,7 @@ func (c *Client) tryRead(ctx context.Context, views map[string]topicView) error 
 			c.log.Warn("broker does not answer", "broker", o.leader, "error", o.err)
 			if failed == nil {
 				failed = c.loginProblem(ctx, fmt.Sprintf("broker %d", o.leader), o.err)
-				failed.Hint = strings.TrimSuffix(failed.Hint, ".") + "; the bootstrap server names this address (advertised.listeners): it must be reachable from here"
+				failed.Hint += "; the bootstrap server names this address (advertised.listeners): it must be reachable from here"
 			}
 			continue
 		}
