@@ -65,7 +65,8 @@ var _ stream.Source = (*Source)(nil)
 // NewSource returns a source over the client, which must outlive it.
 func NewSource(c *Client, config SourceConfig) *Source {
 	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: config.MaxBatchBytes, jitter: config.Jitter,
-		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond, views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{}}
+		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond,
+		views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{}}
 	if s.budget == nil {
 		s.budget = stream.NewBudget(defaultBudget, 1)
 	}
