@@ -120,8 +120,8 @@ func (b *builder) list(path ...string) (l listCursor) {
 
 func (b *builder) vector() vectorCursor {
 	const v = "deletionVector"
-	return vectorCursor{b.text(v, "storageType"), b.text(v, "pathOrInlineDv"), b.int(v, "offset"), b.int(v, "sizeInBytes"), b.int(v, "cardinality"),
-		b.int(v, "maxRowIndex")}
+	return vectorCursor{b.text(v, "storageType"), b.text(v, "pathOrInlineDv"), b.int(v, "offset"), b.int(v, "sizeInBytes"),
+		b.int(v, "cardinality"), b.int(v, "maxRowIndex")}
 }
 
 type vectorCursor struct{ storage, path, offset, size, cardinality, maxRow *cursor }
@@ -130,8 +130,8 @@ func (c vectorCursor) read() *DeletionVector {
 	if c.storage.isNull() {
 		return nil
 	}
-	d := &DeletionVector{StorageType: c.storage.str(), PathOrInlineDV: c.path.str(), SizeInBytes: int32(c.size.int()), Cardinality: c.cardinality.int(),
-		MaxRowIndex: c.maxRow.optionalInt()}
+	d := &DeletionVector{StorageType: c.storage.str(), PathOrInlineDV: c.path.str(), SizeInBytes: int32(c.size.int()),
+		Cardinality: c.cardinality.int(), MaxRowIndex: c.maxRow.optionalInt()}
 	if !c.offset.isNull() {
 		offset := int32(c.offset.int())
 		d.Offset = &offset
@@ -155,8 +155,8 @@ func adds(c *pq.Column, do func(*Add) error) kindReader {
 			if path.isNull() {
 				return nil
 			}
-			a := &Add{Path: path.str(), PartitionValues: values.read(), Size: size.int(), ModificationTime: modified.int(), DataChange: change.bool(),
-				Stats: stats.str(), Tags: tags.read(), DeletionVector: vector.read(), BaseRowID: baseRow.optionalInt(),
+			a := &Add{Path: path.str(), PartitionValues: values.read(), Size: size.int(), ModificationTime: modified.int(),
+				DataChange: change.bool(), Stats: stats.str(), Tags: tags.read(), DeletionVector: vector.read(), BaseRowID: baseRow.optionalInt(),
 				DefaultRowCommitVersion: rowVersion.optionalInt(), ClusteringProvider: clustering.str()}
 			if a.Stats == "" && parsed != nil {
 				a.Stats = parsed.json()
@@ -219,8 +219,9 @@ func others(root *pq.Column, do func(Action) error) []kindReader {
 				if id.isNull() {
 					return nil
 				}
-				return do(&MetaData{ID: id.str(), Name: name.str(), Description: description.str(), Format: Format{provider.str(), options.strings()},
-					SchemaString: schema.str(), PartitionColumns: partitions.strings(), CreatedTime: created.int(), Configuration: configuration.strings()})
+				return do(&MetaData{ID: id.str(), Name: name.str(), Description: description.str(),
+					Format: Format{provider.str(), options.strings()}, SchemaString: schema.str(), PartitionColumns: partitions.strings(),
+					CreatedTime: created.int(), Configuration: configuration.strings()})
 			}, b.err
 		},
 		func(g *rowGroup) (func() error, error) {

@@ -144,21 +144,23 @@ func metaDataRow(m *MetaData) *metaRow {
 	if partitions == nil {
 		partitions = []*string{} // required
 	}
-	return &metaRow{ID: &m.ID, Name: nonEmpty(m.Name), Description: nonEmpty(m.Description), Format: &formatRow{&m.Format.Provider, values(m.Format.Options)},
-		SchemaString: &m.SchemaString, PartitionColumns: partitions, Configuration: values(m.Configuration), CreatedTime: nonZero(m.CreatedTime)}
+	return &metaRow{ID: &m.ID, Name: nonEmpty(m.Name), Description: nonEmpty(m.Description),
+		Format: &formatRow{&m.Format.Provider, values(m.Format.Options)}, SchemaString: &m.SchemaString, PartitionColumns: partitions,
+		Configuration: values(m.Configuration), CreatedTime: nonZero(m.CreatedTime)}
 }
 
 func fileRow(a *Add) *addRow {
 	dataChange := false // by convention, for all files of a checkpoint: nothing changes with it
-	return &addRow{Path: &a.Path, PartitionValues: empty(a.PartitionValues), Size: &a.Size, ModificationTime: &a.ModificationTime, DataChange: &dataChange,
-		Tags: a.Tags, DeletionVector: deletionVectorRow(a.DeletionVector), BaseRowID: a.BaseRowID, DefaultRowCommitVersion: a.DefaultRowCommitVersion,
-		ClusteringProvider: nonEmpty(a.ClusteringProvider), Stats: nonEmpty(a.Stats)}
+	return &addRow{Path: &a.Path, PartitionValues: empty(a.PartitionValues), Size: &a.Size, ModificationTime: &a.ModificationTime,
+		DataChange: &dataChange, Tags: a.Tags, DeletionVector: deletionVectorRow(a.DeletionVector), BaseRowID: a.BaseRowID,
+		DefaultRowCommitVersion: a.DefaultRowCommitVersion, ClusteringProvider: nonEmpty(a.ClusteringProvider), Stats: nonEmpty(a.Stats)}
 }
 
 func tombstoneRow(r *Remove) *removeRow {
 	dataChange := false
-	t := &removeRow{Path: &r.Path, DeletionTimestamp: nonZero(r.DeletionTimestamp), DataChange: &dataChange, ExtendedFileMetadata: &r.ExtendedFileMetadata,
-		DeletionVector: deletionVectorRow(r.DeletionVector), BaseRowID: r.BaseRowID, DefaultRowCommitVersion: r.DefaultRowCommitVersion}
+	t := &removeRow{Path: &r.Path, DeletionTimestamp: nonZero(r.DeletionTimestamp), DataChange: &dataChange,
+		ExtendedFileMetadata: &r.ExtendedFileMetadata, DeletionVector: deletionVectorRow(r.DeletionVector), BaseRowID: r.BaseRowID,
+		DefaultRowCommitVersion: r.DefaultRowCommitVersion}
 	if r.ExtendedFileMetadata {
 		t.PartitionValues, t.Size = empty(r.PartitionValues), &r.Size
 	}

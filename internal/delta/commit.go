@@ -342,7 +342,8 @@ func (c *committer) encode(ctx context.Context, s *Snapshot, actions []Action) (
 	return data, sum, nil
 }
 
-// has says whether the table has all the txns, at these or later versions. One alone may go down: the offsets of a topic that was made anew.
+// has says whether the table has all the txns, at these or later versions. One alone may go down: the offsets of a topic that was made
+// anew.
 func (s *Snapshot) has(txns []*Txn) bool {
 	return len(txns) > 0 && !slices.ContainsFunc(txns, func(t *Txn) bool {
 		has, ok := s.txns[t.AppID]

@@ -13,11 +13,12 @@ import (
 // Which tables are read and which are written (PROTOCOL.md, "Table Features"; delta.md 1.5). A feature that is not in these lists is
 // refused by name; a writer feature that is in them may still be refused when the table's metadata makes it active, see activeFeature.
 var (
-	readable = []string{"columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck",
-		"variantType", "variantType-preview", "variantShredding", "variantShredding-preview"}
-	appendable = []string{"allowColumnDefaults", "appendOnly", "changeDataFeed", "checkConstraints", "checkpointProtection", "clustering", "columnMapping",
-		"deletionVectors", "domainMetadata", "generatedColumns", "icebergCompatV1", "icebergCompatV2", "identityColumns", "inCommitTimestamp", "invariants",
-		"materializePartitionColumns", "timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck"}
+	readable = []string{"columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint",
+		"vacuumProtocolCheck", "variantType", "variantType-preview", "variantShredding", "variantShredding-preview"}
+	appendable = []string{"allowColumnDefaults", "appendOnly", "changeDataFeed", "checkConstraints", "checkpointProtection", "clustering",
+		"columnMapping", "deletionVectors", "domainMetadata", "generatedColumns", "icebergCompatV1", "icebergCompatV2", "identityColumns",
+		"inCommitTimestamp", "invariants", "materializePartitionColumns",
+		"timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck"}
 )
 
 // The newest protocol versions that are known; from these on features are listed by name.

@@ -204,5 +204,6 @@ func (s *Snapshot) next(c *summary, bytes int64) (*Snapshot, error) {
 
 // inCommitTimestamps says whether commits have to carry their time (delta.md 1.6).
 func (s *state) inCommitTimestamps() bool {
-	return s.metaData != nil && s.protocol.HasWriterFeature("inCommitTimestamp", 0) && s.metaData.Configuration["delta.enableInCommitTimestamps"] == "true"
+	return s.metaData != nil && s.protocol.HasWriterFeature("inCommitTimestamp", 0) &&
+		s.metaData.Configuration["delta.enableInCommitTimestamps"] == "true"
 }

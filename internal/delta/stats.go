@@ -118,7 +118,7 @@ func StatsJSON(l *column.Layout, s parquet.Stats, o StatsOptions) string {
 	b := append([]byte(`{"numRecords":`), strconv.FormatInt(s.Rows, 10)...)
 	for _, part := range [...]struct {
 		key   string
-		value func(*column.Tree, []byte) ([]byte, bool)
+		value boundText
 	}{
 		{"minValues", func(t *column.Tree, b []byte) ([]byte, bool) { return w.bound(t, b, 0) }},
 		{"maxValues", func(t *column.Tree, b []byte) ([]byte, bool) { return w.bound(t, b, 1) }},
@@ -133,6 +133,9 @@ func StatsJSON(l *column.Layout, s parquet.Stats, o StatsOptions) string {
 	return string(append(b, '}'))
 }
 
+// A boundText appends what one part of the statistics says of a column, ok = false if it says nothing.
+type boundText func(t *column.Tree, b []byte) (_ []byte, ok bool)
+
 type statsWriter struct {
 	layout  *column.Layout
 	stats   parquet.Stats
@@ -141,7 +144,7 @@ type statsWriter struct {
 }
 
 // object appends the values of the selected columns among trees, structs as objects; ok is false if there is none.
-func (w *statsWriter) object(b []byte, trees []*column.Tree, path []string, value func(*column.Tree, []byte) ([]byte, bool)) (_ []byte, ok bool) {
+func (w *statsWriter) object(b []byte, trees []*column.Tree, path []string, value boundText) (_ []byte, ok bool) {
 	b = append(b, '{')
 	for _, t := range trees {
 		from := len(b)

@@ -36,7 +36,8 @@ func linkedTwice(name string) bool {
 // noLinks says whether link(2) failed because the file system has no hard links. EPERM is what Linux answers for it; a folder that may
 // not be written to is EACCES.
 func noLinks(err error) bool {
-	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EOPNOTSUPP)
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSYS) ||
+		errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EOPNOTSUPP)
 }
 
 // unsafeStore is the error for a file system on which no operation creates a file whole and only once.
