@@ -22,7 +22,8 @@ import (
 const recordBatch = 256
 
 // ReadRecords yields the rows of a file of any writer as values of T, a struct with parquet-go's tags. Columns that T lacks are not read,
-// those that the file lacks are zero. A record does not refer to the next one's memory. After an error there is nothing more.
+// those that the file lacks are zero. A record does not refer to the next one's memory. After an error, which wraps ErrCorrupt or
+// ErrUnsupported or is the reader's, there is nothing more.
 func ReadRecords[T any](r io.ReaderAt, size int64) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if err := readRecords(r, size, func(v T) bool { return yield(v, nil) }); err != nil {
@@ -33,9 +34,10 @@ func ReadRecords[T any](r io.ReaderAt, size int64) iter.Seq2[T, error] {
 }
 
 func readRecords[T any](r io.ReaderAt, size int64, yield func(T) bool) error {
-	reader, err := openRecords[T](r, size)
+	in := &source{in: r, size: size}
+	reader, err := openRecords[T](in, size)
 	if err != nil {
-		return err
+		return in.errOr(err)
 	}
 	defer reader.Close()
 	for {
@@ -50,9 +52,34 @@ func readRecords[T any](r io.ReaderAt, size int64, yield func(T) bool) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return in.errOr(err)
 		}
 	}
+}
+
+// A source remembers the error of a store, which is not the file's fault, and asks it for nothing outside the file, which would be.
+type source struct {
+	in   io.ReaderAt
+	size int64
+	err  error
+}
+
+func (s *source) ReadAt(b []byte, off int64) (int, error) {
+	if off < 0 || off > s.size {
+		return 0, corrupt("it refers to byte %d of %d", off, s.size)
+	}
+	n, err := s.in.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+func (s *source) errOr(err error) error {
+	if s.err != nil {
+		return s.err
+	}
+	return err
 }
 
 func openRecords[T any](r io.ReaderAt, size int64) (reader *pq.GenericReader[T], err error) {
