@@ -470,6 +470,68 @@ func (b between) List(ctx context.Context, prefix, after string) iter.Seq2[store
 	return b.Memory.List(ctx, prefix, after)
 }
 
+// On an object store there is no checksum: the bytes alone tell.
+func TestTornFilesAreNoticedWithoutChecksums(t *testing.T) {
+	m := load(t, "testdata/spark4-direct")
+	put(t, m, "offsets/2", "v1\n{\"batch")
+	remove(t, m, "commits/2")
+	l, state := opened(t, m, Options{})
+	if state.Unreadable == nil || state.Planned != 2 {
+		t.Fatalf("got %+v", state)
+	}
+	if err := l.Discard(t.Context(), 2); err != nil || get(t, m, "offsets/2") != "(not there)" {
+		t.Errorf("got %v", err)
+	}
+	remove(t, m, "offsets/1", "offsets/2", "commits/1", "commits/2")
+	put(t, m, "sources/0/0", "\x00v1\n{")
+	l = New(m, Options{})
+	defer func() { _ = l.Close() }()
+	_, err := l.Open(t.Context())
+	if ps := problem.Of(err); len(ps) != 1 || ps[0].Code != problem.CorruptCheckpoint || ps[0].Where.File != "memory:/sources/0/0" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is there but cannot be read back is not put again: nobody knows whose it is.
+func TestAFailedReadBackEndsAPut(t *testing.T) {
+	m := store.NewMemory(nil)
+	l, _ := opened(t, m, Options{})
+	if err := l.Plan(t.Context(), batch(0, ends(0, 0), ends(1, 1), 1)); err != nil {
+		t.Fatal(err)
+	}
+	puts := 0
+	l.store = store.NewFaulty(m, func(op store.Op) store.Fault {
+		if op.Name == "put-if-absent" {
+			puts++
+		}
+		if op.Name == "get" {
+			return store.FailBefore
+		}
+		return store.NoFault
+	})
+	err := l.Plan(t.Context(), batch(0, ends(0, 0), ends(1, 1), 1))
+	if ps := problem.Of(err); len(ps) != 1 || !ps[0].Retryable || puts != 1 {
+		t.Errorf("got %v after %d puts", err, puts)
+	}
+}
+
+func TestRetentionBeginsAtTheOldestEntry(t *testing.T) {
+	m := store.NewMemory(nil)
+	put(t, m, metadataKey, string(formatMetadata(queryID)))
+	for n := int64(5000); n <= 5110; n++ {
+		put(t, m, offsetsKey(n), string(entry{}.following(ends(n, n), time.UnixMilli(n)).format()))
+		put(t, m, commitsKey(n), commitEntry)
+	}
+	l, _ := opened(t, m, Options{})
+	if err := l.Plan(t.Context(), batch(5111, ends(5110, 5110), ends(5111, 5111), 1)); err != nil {
+		t.Fatal(err)
+	}
+	l.purge.wg.Wait()
+	if ids, err := l.ids(t.Context(), offsetsDir); err != nil || len(ids) != 101 || ids[0] != 5011 {
+		t.Errorf("got %v %v", ids, err)
+	}
+}
+
 func TestDiscardLeavesWhatCanBeRead(t *testing.T) {
 	m := load(t, "testdata/spark4-direct")
 	l, _ := opened(t, m, Options{CRC: true})
