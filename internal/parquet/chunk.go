@@ -260,7 +260,7 @@ func (c *chunk) appendNumberRuns(p []byte, col *column.Column) ([]byte, int32) {
 		least, greatest = min(least, v), max(greatest, v)
 	}
 	c.limits.addInts(least, greatest)
-	if least-math.MinInt64 < numberDict || greatest > math.MaxInt64-numberDict || !c.numbers.fits(least, greatest) {
+	if least < math.MinInt64+numberDict || greatest > math.MaxInt64-numberDict || !c.numbers.fits(least, greatest) {
 		for _, r := range col.Runs {
 			for range r.N {
 				if v := col.RunValues[r.Index]; c.phys == column.PhysInt32 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,12 +27,12 @@ func open(t *testing.T, file []byte) *pq.File {
 	return f
 }
 
-// encodings returns those of the data pages of each column chunk of the first leaf.
-func encodings(t *testing.T, file []byte) (all []string) {
+// encodings returns those of the data pages of each column chunk of a leaf.
+func encodings(t *testing.T, file []byte, leaf int) (all []string) {
 	t.Helper()
 	for _, g := range open(t, file).Metadata().RowGroups {
 		var names []string
-		for _, e := range g.Columns[0].MetaData.EncodingStats {
+		for _, e := range g.Columns[leaf].MetaData.EncodingStats {
 			if e.PageType == format.DataPage {
 				names = append(names, fmt.Sprintf("%s:%d", e.Encoding, e.Count))
 			}
@@ -79,7 +80,7 @@ func TestEncodings(t *testing.T) {
 			l := layout(t, one("c", tt.typ))
 			file, stats := writeFile(t, l, Options{PlainLongs: tt.plain, limits: pageLimits{pageBytes: 1, pageRows: 1, groupRows: 1 << 40}}, tt.rows, 100)
 			check(t, l, file, stats, tt.rows)
-			if got := strings.Join(encodings(t, file), "; "); got != tt.want {
+			if got := strings.Join(encodings(t, file, 0), "; "); got != tt.want {
 				t.Errorf("pages are %s, want %s", got, tt.want)
 			}
 			checkEncodings(t, file)
@@ -123,12 +124,12 @@ func TestRunsAreWritten(t *testing.T) {
 	for i, b := range []block{{true, "a", 0, 1}, {true, "a", 1, 1}, {true, "b", 1, 2}, // a page of runs
 		{false, "a", 0, 5}, {true, "b", 7, 6}, // one of both
 		{true, "b", 1 << 20, far}, {true, "b", 0, -far}, // numbers without a dictionary
-		{true, "a", 3, 3}, {true, "c", 3, 3}, {false, "a", 3, far}, {true, "a", 3, 3}} {
+		{true, "a", 3, 3}, {true, "c", 3, 3}, {false, "a", 3, far}, {true, "a", 3, 3},
+		{true, "a", 3, math.MinInt64}, {true, "a", 3, math.MaxInt64}, {true, "a", 3, math.MaxInt64}} {
 		for k := range 3 {
 			r := w.rows.Leaves[k]
 			r.Run = b.runs
 		}
-		var buf []byte
 		for n := range 10 {
 			row := []any{[]byte(b.topic), b.partition, b.id, int64(10*i + n)}
 			if !b.runs && n == 5 {
@@ -142,7 +143,6 @@ func TestRunsAreWritten(t *testing.T) {
 			}
 			w.row(row)
 		}
-		_ = buf
 		if _, err := w.flush(f); err != nil {
 			t.Fatal(err)
 		}
@@ -154,6 +154,15 @@ func TestRunsAreWritten(t *testing.T) {
 	check(t, l, out.Bytes(), stats, rows)
 	checkReader(t, l, out.Bytes(), rows)
 	checkEncodings(t, out.Bytes())
+	for leaf, want := range [][]string{
+		{"RLE_DICTIONARY:3", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
+		{"PLAIN:1 RLE_DICTIONARY:2", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
+		{"PLAIN:1 DELTA_BINARY_PACKED:1 RLE_DICTIONARY:1", "PLAIN:2 DELTA_BINARY_PACKED:1", "PLAIN:1"}, // -far gave it up
+	} {
+		if got := encodings(t, out.Bytes(), leaf); !slices.Equal(got, want) {
+			t.Errorf("leaf %d: pages are %q, want %q", leaf, got, want)
+		}
+	}
 }
 
 // TestRowGroupsEnd by rows, by bytes before and by bytes after compression.
@@ -206,7 +215,7 @@ func TestPagesEndBetweenBlocks(t *testing.T) {
 		{pageLimits{pageBytes: 8 * 500, pageRows: 1 << 20, groupRows: 1 << 40}, "DELTA_BINARY_PACKED:2"},
 	} {
 		file, _ := writeFile(t, l, Options{limits: tt.limits}, rows, 256)
-		if got := encodings(t, file); got[0] != tt.pages {
+		if got := encodings(t, file, 0); got[0] != tt.pages {
 			t.Errorf("%+v: %v, want %s", tt.limits, got, tt.pages)
 		}
 	}
