@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -256,3 +257,32 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 var _ io.Writer = (*counter)(nil)
+
+// BenchmarkScan reads topic, partition and offset of a file, which is what an audit does.
+func BenchmarkScan(b *testing.B) {
+	l, blocks, buf, rows := recordShape(b, benchShapes()[0])
+	var out bytes.Buffer
+	f := NewFile(&out, l, Options{})
+	for i := range blocks {
+		blocks[i].replay(rows, buf)
+		f.Block().Append(buf, rows)
+		if err := f.EndBlock(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if _, err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r, err := Open(bytes.NewReader(out.Bytes()), int64(out.Len()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, err := range r.Columns("topic", "partition", "offset") {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(f.Rows()), "ns/row")
+}

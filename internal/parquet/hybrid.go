@@ -16,12 +16,16 @@ func appendRun(dst []byte, n int, v uint32, w int) []byte {
 	return dst
 }
 
-// room returns dst with capacity for n more bytes.
+// room returns dst with capacity for n more bytes. Small buffers double; large ones, which hold a row group's pages, grow by a quarter.
 func room(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
 	}
-	return append(make([]byte, 0, max(2*cap(dst), len(dst)+n)), dst...)
+	grown := 2 * cap(dst)
+	if grown > 1<<20 {
+		grown = cap(dst) + cap(dst)/4
+	}
+	return append(make([]byte, 0, max(grown, len(dst)+n)), dst...)
 }
 
 // appendIndices appends the hybrid of v at width w, at most 32. A run is made from 16 equal values on that begin at a literal's group.
