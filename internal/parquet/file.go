@@ -1,7 +1,7 @@
 // Package parquet writes Parquet files from column blocks, and reads files of any writer.
 //
-// File is the hot path: dictionary indices that are ready, levels made once a page and group, own pages and footer. What is read, and log
-// checkpoints, go through parquet-go, whose traps (libraries.md 5) are kept in this package.
+// File is the hot path: dictionary indices that are ready, levels made once a page and group, own pages and footer. Reader decodes flat
+// columns itself, for audits. Records, which are log checkpoints' rows, go through parquet-go, whose traps (libraries.md 5) are met here.
 package parquet
 
 import (
