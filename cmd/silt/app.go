@@ -73,8 +73,6 @@ type outputFlag struct {
 	Output term.Format `short:"o" default:"table" placeholder:"FORM" help:"Form of the result: table, json or ndjson."`
 }
 
-func (o outputFlag) format() term.Format { return o.Output }
-
 // An exited is how kong leaves after --help.
 type exited int
 

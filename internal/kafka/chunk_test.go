@@ -223,21 +223,21 @@ func TestAbortedAndControlBatchesAreNotServed(t *testing.T) {
 		return crafted{base: base, records: simpleRecords(1), attributes: tx | attrControl, producerID: producer}
 	}
 	log := []crafted{
-		batch(0, 1, tx),       // aborted
-		batch(2, 2, tx),       // committed
-		batch(4, 1, 0),        // the producer of the aborted one, outside of any transaction
-		batch(6, 1, tx),       // aborted
-		marker(8, 1),          // the abort
-		batch(9, 1, tx),       // the producer's next transaction, committed
-		marker(11, 1),         //
-		marker(12, 2),         //
-		batch(13, -1, 0),      // plain
-		batch(15, 2, tx),      // aborted, begins here
-		batch(17, 1, tx),      // committed
-		marker(19, 2),         // the abort
-		batch(20, 2, tx|0),    // committed
-		marker(22, 1),         //
-		batch(23, -1, tx&^tx), // plain
+		batch(0, 1, tx),  // aborted
+		batch(2, 2, tx),  // committed
+		batch(4, 1, 0),   // the producer of the aborted one, outside of any transaction
+		batch(6, 1, tx),  // aborted
+		marker(8, 1),     // the abort
+		batch(9, 1, tx),  // the producer's next transaction, committed
+		marker(11, 1),    //
+		marker(12, 2),    //
+		batch(13, -1, 0), // plain
+		batch(15, 2, tx), // aborted, begins here
+		batch(17, 1, tx), // committed
+		marker(19, 2),    // the abort
+		batch(20, 2, tx), // committed
+		marker(22, 1),    //
+		batch(23, -1, 0), // plain
 	}
 	var data []byte
 	for _, c := range log {

@@ -222,10 +222,10 @@ type fakeTable struct {
 // fakeSink is one process's view of a fakeTable.
 type fakeSink struct {
 	*fakeTable
-	begun, aborted, closed int
-	workers                []int // writers of each Tx
-	onBegin                func() error
-	onCommitted            func() error
+	begun, aborted int
+	workers        []int // writers of each Tx
+	onBegin        func() error
+	onCommitted    func() error
 	// onCommit may refuse a commit before it is done, or lose its answer after.
 	onCommit func(ctx context.Context, b stream.Batch) (before, after error)
 	inTable  func(*stream.InTable) // changes what Committed says

@@ -73,7 +73,7 @@ func (g *gate) effect() error {
 }
 
 // live runs a process whose effects pass the gate, until it ends by itself, is stopped or dies.
-func (w *world) live(ctx context.Context, plan func(n int) store.Fault) (error, *gate) {
+func (w *world) live(ctx context.Context, plan func(n int) store.Fault) (*gate, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g := &gate{plan: plan, crash: cancel}
@@ -83,7 +83,7 @@ func (w *world) live(ctx context.Context, plan func(n int) store.Fault) (error, 
 	sink.onCommitted, sink.onBegin = g.effect, g.effect
 	sink.onCommit = func(context.Context, stream.Batch) (before, after error) { return g.around() }
 	r.Progress, r.Trace = nil, nil
-	return r.Run(ctx), g
+	return g, r.Run(ctx)
 }
 
 // gatedSource is a process's view of a fakeSource. Fetching retries inside, so it does not fail: it is slow, or the process dies.
@@ -170,7 +170,7 @@ func faulty(t *testing.T, prepare func(*world), n int, fault store.Fault) bool {
 	w := newWorld(t, bounds([2]int64{0, 20}, [2]int64{0, 13}))
 	prepare(w)
 	w.o.MaxOffsetsPerTrigger = 12
-	err, g := w.live(t.Context(), at(n, fault))
+	g, err := w.live(t.Context(), at(n, fault))
 	if status := problem.ExitStatus(err); status != problem.ExitOK && status != problem.ExitUnavailable && !errors.Is(err, errDead) {
 		t.Errorf("effect %d: %v", n, err) // an outage ends a start, and is waited for later
 	}
@@ -251,7 +251,7 @@ func (w *world) generation(t *testing.T, rnd *rand.Rand, processes int) {
 		own := rand.New(rand.NewPCG(rnd.Uint64(), 2)) // a process's own, so that its faults do not depend on the other's pace
 		often := 5 + own.IntN(60)
 		group.Go(func() {
-			err, _ := w.live(ctx, func(int) store.Fault {
+			_, err := w.live(ctx, func(int) store.Fault {
 				if own.IntN(often) == 0 {
 					return store.Fault(1 + own.IntN(4))
 				}

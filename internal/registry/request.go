@@ -111,7 +111,7 @@ func (r *reply) refusal() error {
 	const most = 200
 	switch code, message := r.code(); {
 	case code != 0 && len(message) > most:
-		return fmt.Errorf("status %d, error %d: %s...", r.status, code, strings.ToValidUTF8(message[:most], ""))
+		return fmt.Errorf("status %d, error %d: %s…", r.status, code, strings.ToValidUTF8(message[:most], ""))
 	case code != 0:
 		return fmt.Errorf("status %d, error %d: %s", r.status, code, message)
 	case r.status >= 300 && r.status < 400:

@@ -188,7 +188,9 @@ func TestScanFindsWhatIsPlanted(t *testing.T) {
 		{"a row is gone and another is double", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 1, 1, 3)) }, nil, problem.ExitDataLoss, "the first offset without a row is 2"},
 		{"a row outside the range", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 1, 2, 9)) }, nil, problem.ExitDataLoss, "lie in no range of the log, the first is offset 9"},
 		{"rows out of order", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 2, 1, 3)) }, nil, problem.ExitFailed, "offset 1 of t-0 comes after 2"},
-		{"a dropped reject", func(b *builder) { b.commit(batch(0, 0, 20, 18, 0), b.file(slices.DeleteFunc(span(0, 20), func(o int64) bool { return o == 7 || o == 13 })...)) },
+		{"a dropped reject", func(b *builder) {
+			b.commit(batch(0, 0, 20, 18, 0), b.file(slices.DeleteFunc(span(0, 20), func(o int64) bool { return o == 7 || o == 13 })...))
+		},
 			topic{lacks: []int64{7}}, problem.ExitDataLoss, "the topic serves 1 records that the table lacks, and 0 were rejected; the first is offset 13"},
 		{"a hole that the topic does not have", func(b *builder) { b.sound() }, topic{}, problem.ExitDataLoss, "the topic serves 2 records that the table lacks, and 1 were rejected; the first is offset 7"},
 	}
