@@ -233,11 +233,18 @@ func (m *mapper) definition(n *twmb.SchemaNode, path string) (*node, error) {
 	return m.record(n, path)
 }
 
+// unwritableNames are the characters that no column name of a table without column mapping may have (delta.md 5.1). Avro's own rules exclude
+// them; schemas are read laxly, as registries hold them.
+const unwritableNames = " ,;{}()\n\t="
+
 func (m *mapper) record(n *twmb.SchemaNode, path string) (*node, error) {
 	t := &node{wire: wireRecord, typ: column.StructOf()}
 	names, values := map[string]string{}, 0
 	for i := range n.Fields {
 		f := &n.Fields[i]
+		if strings.ContainsAny(f.Name, unwritableNames) {
+			return nil, &UnsupportedError{join(path, f.Name), "record", fmt.Sprintf("the name %q has a character that Delta refuses without column mapping", f.Name)}
+		}
 		low := strings.ToLower(f.Name) // as column.Merge compares names
 		if other, ok := names[low]; ok {
 			return nil, &UnsupportedError{join(path, f.Name), "record", fmt.Sprintf("the names %s and %s are equal ignoring case", other, f.Name)}

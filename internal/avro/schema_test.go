@@ -167,6 +167,8 @@ func TestUnsupportedTypesAreNamed(t *testing.T) {
 		// names that are one column in Delta
 		{record(`{"name":"a","type":{"type":"map","values":{"type":"record","name":"S","fields":[{"name":"Id","type":"int"},{"name":"ID","type":"int"}]}}}`),
 			"field a.value.ID: avro type record: the names Id and ID are equal ignoring case"},
+		{record(`{"name":"a b","type":"string"}`),
+			`field a b: avro type record: the name "a b" has a character that Delta refuses without column mapping`},
 		// size: each link doubles the fields
 		{repeated(40, 3), "avro type record: it has more than 16384 fields, counting those of each use of a named type"},
 		{repeated(20, 2), "avro type record: it has more than 16384 fields, counting those of each use of a named type"},
