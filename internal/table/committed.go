@@ -9,6 +9,7 @@ import (
 
 	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/delta"
+	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -160,11 +161,29 @@ func (k *Sink) checkpoint(s *delta.Snapshot) {
 		return
 	}
 	// The context of the query may end any moment; a log checkpoint that was begun is finished.
-	k.checkpoints.Go(func() {
+	k.background.Go(func() {
 		defer func() { <-k.writing }()
 		defer k.deps.Trace.Step("log checkpoint")()
 		if err := k.log.WriteCheckpoint(context.Background(), s); err != nil && !errors.Is(err, delta.ErrNoCheckpoint) {
 			k.deps.Log.Warn("the log checkpoint could not be written; the next one is tried", "table", k.deps.Store.URL(), "version", s.Version(), "error", err)
+		}
+	})
+}
+
+// clean removes, once and in the background, the unfinished files that runs killed long ago left. Younger ones may be somebody's who is
+// writing them.
+func (k *Sink) clean() {
+	if k.cleaned {
+		return
+	}
+	k.cleaned = true
+	k.background.Go(func() {
+		n, err := store.Clean(context.Background(), k.deps.Store, "", k.deps.Now().Add(-store.Abandoned))
+		switch {
+		case err != nil:
+			k.deps.Log.Warn("unfinished files of killed runs could not be removed", "table", k.deps.Store.URL(), "error", err)
+		case n > 0:
+			k.deps.Log.Info("unfinished files of killed runs were removed", "table", k.deps.Store.URL(), "files", n)
 		}
 	})
 }

@@ -37,7 +37,7 @@ type Deps struct {
 	Log             *slog.Logger
 }
 
-// A Sink lands batches in one table. Begin and Committed belong to one goroutine; Close waits for the log checkpoint that is being written.
+// A Sink lands batches in one table. Begin and Committed belong to one goroutine; Close waits for background work.
 type Sink struct {
 	options Options
 	deps    Deps
@@ -50,8 +50,9 @@ type Sink struct {
 	movedID int64
 	own     *bool // whether silt created the table; nil: not looked up
 
-	checkpoints sync.WaitGroup
-	writing     chan struct{} // holds a token while a log checkpoint is written
+	background sync.WaitGroup
+	writing    chan struct{} // holds a token while a log checkpoint is written
+	cleaned    bool          // what killed runs left was looked for
 }
 
 var _ stream.Sink = (*Sink)(nil)
@@ -74,7 +75,7 @@ func New(o Options, d Deps) *Sink {
 
 // Close waits for background work.
 func (k *Sink) Close() error {
-	k.checkpoints.Wait()
+	k.background.Wait()
 	return nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -338,6 +341,40 @@ func TestABatchWithoutRowsCommits(t *testing.T) {
 	}
 }
 
+// Of what killed runs left, the old is removed and the young stays: somebody may be writing it.
+func TestUnfinishedFilesOfOldRunsAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.NewLocal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]time.Duration{".silt-0000000000000001.tmp": 2 * store.Abandoned, ".silt-0000000000000002.tmp": time.Minute}
+	now := time.Now()
+	for name, age := range left {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := testSink(s, plain, 1)
+	k.deps.Now = func() time.Time { return now }
+	if err := land(t, k, testBatch(0), withValue(str("a"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, age := range left {
+		_, err := os.Stat(filepath.Join(dir, name))
+		if gone := errors.Is(err, fs.ErrNotExist); gone != (age > store.Abandoned) {
+			t.Errorf("%s, %v old: gone is %v", name, age, gone)
+		}
+	}
+}
+
 func TestARefusedSchemaLeavesNothing(t *testing.T) {
 	ctx := context.Background()
 	s := store.NewMemory(testClock)
@@ -390,7 +427,11 @@ func TestEveryFaultOfABatchLeavesItInTheTableOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			faulty := store.NewFaulty(mem, store.At(n, fault))
-			err := land(t, testSink(faulty, plain, 2), testBatch(1), withValue(str("a")))
+			killed := testSink(faulty, plain, 2)
+			err := land(t, killed, testBatch(1), withValue(str("a")))
+			if closeErr := killed.Close(); closeErr != nil {
+				t.Fatal(closeErr)
+			}
 			for run := 3; err != nil; run++ { // a restart: look, then run again or not
 				if run == 6 {
 					t.Fatalf("%v at %d: %v", fault, n, err)
@@ -419,12 +460,13 @@ func TestEveryFaultOfABatchLeavesItInTheTableOnce(t *testing.T) {
 func TestOrderOfEffects(t *testing.T) {
 	var lines []string
 	s := store.Traced(store.NewMemory(testClock), func(line string) { lines = append(lines, line) })
-	if err := land(t, testSink(s, plain, 1), testBatch(0), withValue(str("a"))); err != nil {
+	k := testSink(s, plain, 1)
+	if err := errors.Join(land(t, k, testBatch(0), withValue(str("a"))), k.Close()); err != nil {
 		t.Fatal(err)
 	}
 	var effects []string
 	for _, l := range lines {
-		if !strings.HasPrefix(l, "list") && !strings.HasPrefix(l, "get") {
+		if !strings.HasPrefix(l, "list") && !strings.HasPrefix(l, "get") && !strings.HasPrefix(l, "clean") {
 			effects = append(effects, l)
 		}
 	}

@@ -87,6 +87,7 @@ func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 	}
 	k.snapshot, k.movedID = snapshot, -1
 	k.checkpoint(snapshot)
+	k.clean()
 	return snapshot.Version(), nil
 }
 
