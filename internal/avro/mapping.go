@@ -233,7 +233,7 @@ func (m *mapper) definition(n *twmb.SchemaNode, path string) (*node, error) {
 	return m.record(n, path)
 }
 
-// unwritableNames are the characters that no column name of a table without column mapping may have (delta.md 5.1). Avro's own rules exclude
+// unwritableNames are the characters that no column name of a table without column mapping may have (Delta's SchemaUtils.checkFieldNames). Avro's own rules exclude
 // them; schemas are read laxly, as registries hold them.
 const unwritableNames = " ,;{}()\n\t="
 

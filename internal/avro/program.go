@@ -327,7 +327,7 @@ func (b *binder) leaf(u use, t *column.Tree, path string) {
 }
 
 // Learn adapts the program to the nulls of the rows appended last: a branch per value is the fastest where nulls are few or many, and
-// costs mispredictions in between (hot-path.md 9). Call it after Block.Append.
+// costs mispredictions in between (docs/adr/0003). Call it after Block.Append.
 func (p *Program) Learn() {
 	for _, i := range p.learns {
 		o := &p.ops[i]

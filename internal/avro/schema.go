@@ -2,8 +2,8 @@
 // gives; Bind compiles that tree, against the place of a column.Rows that will hold it, to a flat Program; Program.Walk reads one record.
 //
 // Only the writer's schema is used, as Spark does without a reader schema: defaults, aliases and the order of fields have no effect
-// (spark.md 5.1). Package twmb/avro reads the text; the mapping, the program and the walk are here, because no library decodes into
-// columns (libraries.md 4).
+// (org.apache.spark.sql.avro.AvroDataToCatalyst). Package twmb/avro reads the text; the mapping, the program and the walk are here, because no library decodes into
+// columns.
 package avro
 
 import (
@@ -27,7 +27,7 @@ const (
 // A Schema is a writer's schema that silt can read. It is immutable and may be shared.
 type Schema struct{ root use }
 
-// Type is the type that Spark's from_avro gives the schema (spark.md 5.2), with everything nullable, as Delta writes it. A record is a
+// Type is the type that Spark's from_avro gives the schema (org.apache.spark.sql.avro.SchemaConverters), with everything nullable, as Delta writes it. A record is a
 // struct; an Avro null is a Void field.
 func (s *Schema) Type() column.Type { return s.root.node.typ }
 

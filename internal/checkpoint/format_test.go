@@ -16,7 +16,7 @@ import (
 
 const queryID = "19203e6f-af4e-4f12-9ef5-b075099ec97c"
 
-// dbrConf has the keys that Databricks Runtime writes beside Spark's (spark.md 2.2).
+// dbrConf has the keys that Databricks Runtime writes beside Spark's.
 const dbrConf = `{"spark.sql.streaming.stateStore.providerClass":"com.databricks.sql.streaming.state.RocksDBStateStoreProvider",` +
 	`"spark.databricks.optimizer.joinOrToUnionAllExpansionWithEquiJoin.streaming":"true","spark.sql.shuffle.partitions":"16",` +
 	`"spark.sql.streaming.failStatefulQuerySchemaEvolution":"false", "spark.sql.streaming.stateStore.rowChecksum.enabled":"false"}`
@@ -124,7 +124,7 @@ func TestParseInitial(t *testing.T) {
 			t.Errorf("%q: no error", in)
 		}
 	}
-	const fresh = "\x00\x76\x31\x0a\x7b\x22\x74\x22\x3a\x7b\x22\x30\x22\x3a\x30\x7d\x7d" // spark.md 2.1
+	const fresh = "\x00\x76\x31\x0a\x7b\x22\x74\x22\x3a\x7b\x22\x30\x22\x3a\x30\x7d\x7d" // as Spark writes it
 	if got := formatInitial(stream.Offsets{"t": {0: 0}}, stream.Scala213); string(got) != fresh {
 		t.Errorf("got % x", got)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // A Dict is a column of strings: a dictionary that grows while values arrive, the indices of the open page, and, once the dictionary has
-// been given up, the values in Parquet's PLAIN form. A lookup costs less than copying the string (hot-path.md 2).
+// been given up, the values in Parquet's PLAIN form. A lookup costs less than copying the string (docs/adr/0002).
 //
 // A slot holds the value itself where it has at most 16 bytes, else 128 bits of hash and the entry's number; then the bytes decide.
 type Dict struct {

@@ -14,7 +14,7 @@ import (
 const maxSchemaDepth = 100
 
 // JSON returns the schema as Spark writes it into a table's metadata: compact, keys in the order type, fields; name, type, nullable,
-// metadata (spark.md 8.3; Delta PROTOCOL.md, "Schema Serialization Format").
+// metadata (Delta PROTOCOL.md, "Schema Serialization Format").
 func (s Schema) JSON() string {
 	return string(appendType(nil, Type{Kind: Struct, Fields: s.Fields}))
 }

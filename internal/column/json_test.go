@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// tutorialSchema is the table's schemaString of spark.md 8.3, with two of the record's fields.
+// tutorialSchema is the table's schemaString of Spark's own table, with two of the record's fields.
 const tutorialSchema = `{"type":"struct","fields":[{"name":"topic","type":"string","nullable":true,"metadata":{}},` +
 	`{"name":"partition","type":"integer","nullable":true,"metadata":{}},{"name":"offset","type":"long","nullable":true,"metadata":{}},` +
 	`{"name":"timestamp","type":"timestamp","nullable":true,"metadata":{}},{"name":"parsedValue","type":{"type":"struct","fields":[` +

@@ -99,7 +99,7 @@ func TestLayoutIsRefused(t *testing.T) {
 }
 
 func TestPhysicalTypes(t *testing.T) {
-	// spark.md 5.2: decimals of up to 9 digits are INT32, up to 18 INT64, then the fewest bytes that hold them
+	// Spark's ParquetWriteSupport: decimals of up to 9 digits are INT32, up to 18 INT64, then the fewest bytes that hold them
 	bytes := map[int]int{19: 9, 21: 9, 22: 10, 23: 10, 24: 11, 26: 11, 27: 12, 28: 12, 29: 13, 31: 13, 32: 14, 33: 14, 34: 15, 35: 15, 36: 16, 38: 16}
 	for p := 1; p <= 38; p++ {
 		d := DecimalOf(p, 0)

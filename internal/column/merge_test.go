@@ -76,7 +76,7 @@ func text(s Schema) string {
 	return strings.TrimSuffix(strings.TrimPrefix(StructOf(s.Fields...).String(), "struct<"), ">")
 }
 
-// TestMerge has a row for each rule of spark.md 8.1 and for each change of an Avro schema in 8.2 that a merge decides.
+// TestMerge has a row for each rule of Delta's SchemaMergingUtils and for each change of an Avro schema that a merge decides.
 func TestMerge(t *testing.T) {
 	for _, tt := range []struct {
 		name, current, data string

@@ -10,7 +10,7 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// The shape of a pipeline file (interface.md 3). "" is the section of config's own options, which have no section in the file.
+// The shape of a pipeline file. "" is the section of config's own options, which have no section in the file.
 var (
 	// groups hold sections only.
 	groups = []string{"source", "sink"}

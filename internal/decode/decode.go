@@ -1,7 +1,7 @@
 // Package decode turns the records of a topic into rows: the wire header gives a schema id, the registry the writer's schema, package
-// avro a program that reads the value into columns, and the mode decides what becomes of a record that cannot be read (design.md 6).
+// avro a program that reads the value into columns, and the mode decides what becomes of a record that cannot be read (docs/bad-records.md).
 //
-// Decoding has two phases (hot-path.md 9). The first walks up to 256 records of one Records and notes where their values lie; a record
+// Decoding has two phases (docs/adr/0003). The first walks up to 256 records of one Records and notes where their values lie; a record
 // that fails is cut back. The second hands them to the open file's Block. A worker's rows are laid out by the table's schema merged with
 // those of the ids that the worker has met; when a new id makes that grow, the open rows are appended first and a new file begins.
 package decode

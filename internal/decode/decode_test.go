@@ -27,7 +27,7 @@ const (
 		{"type":"array","items":"int"}}}}]}`
 )
 
-// badRecords is design.md 6, row by row.
+// badRecords is the table of docs/bad-records.md, row by row.
 func badRecords() []struct {
 	name string
 	m    message

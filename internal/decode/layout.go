@@ -148,7 +148,7 @@ func fillSpans(f *column.Leaf, spans []stream.Span, index []int32, marks []mark,
 	}
 }
 
-// schemaID reads the header of a value (kafka.md 2.4).
+// schemaID reads the header of a value (Confluent's wire format).
 func schemaID(buf []byte, v stream.Span) (int32, bool) {
 	if v.Len < headerBytes || buf[v.Off] != 0 {
 		return 0, false

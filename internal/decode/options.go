@@ -9,7 +9,7 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// A Mode is what becomes of a record that cannot be decoded (design.md 6).
+// A Mode is what becomes of a record that cannot be decoded (docs/bad-records.md).
 type Mode uint8
 
 // The modes.
@@ -104,7 +104,7 @@ const (
 	mostSchemas        = 100_000
 )
 
-// ParseOptions reads the section decode, whose limits have keys of the form limits.maxDepth, and the list select (interface.md 3). A nil
+// ParseOptions reads the section decode, whose limits have keys of the form limits.maxDepth, and the list select. A nil
 // sel means the default columns.
 func ParseOptions(vs option.Values, sel []option.Value) (Options, []*problem.Problem) {
 	p := option.NewParser(vs)

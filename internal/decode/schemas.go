@@ -29,7 +29,7 @@ type compiled struct {
 	deep   int           // the schema's depth, if it is beyond limits.maxDepth: no record of it can be read
 }
 
-// A refusal says why the records of a schema id stop the query in every mode (design.md 6): exit 6.
+// A refusal says why the records of a schema id stop the query in every mode (docs/bad-records.md): exit 6.
 type refusal struct {
 	code  problem.Code
 	field string // in the row

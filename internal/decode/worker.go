@@ -13,7 +13,7 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// headerBytes is the magic byte, which is 0, and the schema id, big-endian (kafka.md 2.4).
+// headerBytes is the magic byte, which is 0, and the schema id, big-endian (Confluent's wire format).
 const headerBytes = 5
 
 // cacheSize is how many ids a worker tells apart without looking into a map.

@@ -86,7 +86,7 @@ const (
 	resolveTimeout = 10 * time.Second
 )
 
-// Commit makes the next version of the table and returns the snapshot of it. The steps (delta.md 1.7):
+// Commit makes the next version of the table and returns the snapshot of it. The steps (PROTOCOL.md, "Delta Log Entries"):
 //
 //  1. Prepare the actions on the newest known snapshot, v.
 //  2. Put v+1 if it is absent, with a random txnId that is the same for all attempts.
@@ -351,7 +351,7 @@ func (s *Snapshot) has(txns []*Txn) bool {
 	})
 }
 
-// rank is the order of Spark's commits (spark.md 9).
+// rank is the order of Spark's commits (Delta's DeltaOperations.StreamingUpdate).
 func rank(a Action) int {
 	switch a.(type) {
 	case *MetaData:

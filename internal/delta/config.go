@@ -11,7 +11,7 @@ import (
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// Defaults of table properties (delta.md 8.3).
+// Defaults of table properties (Delta's DeltaConfigs).
 const defaultDeletedFileRetention = 7 * 24 * time.Hour
 
 // deletedFileRetention is how long a removed file stays a tombstone in log checkpoints.
@@ -32,7 +32,7 @@ func (m *MetaData) checkpointInterval() int64 {
 }
 
 // TxnRetention returns the time after which Spark forgets a txn, ok = false if it never does. A stream that stands still for longer is no
-// longer protected by its txn (delta.md 1.3).
+// longer protected by its txn (PROTOCOL.md, "Transaction Identifiers").
 func (m *MetaData) TxnRetention() (d time.Duration, ok bool) {
 	d, err := parseInterval(m.Configuration["delta.setTransactionRetentionDuration"])
 	return d, err == nil

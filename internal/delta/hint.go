@@ -42,7 +42,7 @@ func (l *Log) writeHint(ctx context.Context, h lastCheckpoint) error {
 	if err != nil {
 		return err
 	}
-	// Hadoop's local file system checks a file against the checksum beside it and would fail on that of the file before (delta.md 2.3).
+	// Hadoop's local file system checks a file against the checksum beside it and would fail on that of the file before (ChecksumFileSystem).
 	if err := l.store.Delete(ctx, hintCRCKey); err != nil {
 		return fmt.Errorf("remove the checksum of _last_checkpoint: %w", err)
 	}

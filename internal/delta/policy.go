@@ -8,7 +8,7 @@ type Facts struct {
 	Interval int64 // delta.checkpointInterval, 0 if the table has none
 }
 
-// Rules of the policy (design.md 5.6). With at least every tenth commit an opener never reads many commits; the second keeps the cost of
+// Rules of the policy (docs/adr/0004). With at least every tenth commit an opener never reads many commits; the second keeps the cost of
 // rewriting a large table's whole state at a constant share of what is committed.
 const (
 	leastCommits = 10

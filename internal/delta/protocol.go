@@ -10,7 +10,7 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// Which tables are read and which are written (PROTOCOL.md, "Table Features"; delta.md 1.5). A feature that is not in these lists is
+// Which tables are read and which are written (PROTOCOL.md, "Table Features"). A feature that is not in these lists is
 // refused by name; a writer feature that is in them may still be refused when the table's metadata makes it active, see activeFeature.
 var (
 	readable = []string{"columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint",

@@ -202,7 +202,7 @@ func (s *Snapshot) next(c *summary, bytes int64) (*Snapshot, error) {
 	return s.log.rebased(&n), nil
 }
 
-// inCommitTimestamps says whether commits have to carry their time (delta.md 1.6).
+// inCommitTimestamps says whether commits have to carry their time (PROTOCOL.md, "In-Commit Timestamps").
 func (s *state) inCommitTimestamps() bool {
 	return s.metaData != nil && s.protocol.HasWriterFeature("inCommitTimestamp", 0) &&
 		s.metaData.Configuration["delta.enableInCommitTimestamps"] == "true"

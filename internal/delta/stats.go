@@ -25,7 +25,7 @@ type StatsOptions struct {
 	Prefix int
 }
 
-// DefaultStats are the options of a table that has no property about them (delta.md 3).
+// DefaultStats are the options of a table that has no property about them (PROTOCOL.md, "Per-file Statistics").
 func DefaultStats() StatsOptions { return StatsOptions{Columns: 32, Prefix: 32} }
 
 // StatsOptions returns the table's options for statistics: delta.dataSkippingNumIndexedCols, delta.dataSkippingStatsColumns,

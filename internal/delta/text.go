@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Values as a file's statistics have them (PROTOCOL.md, "Per-file Statistics"; delta.md 3). A value that the form cannot say gives
+// Values as a file's statistics have them (PROTOCOL.md, "Per-file Statistics"). A value that the form cannot say gives
 // ok = false: a bound that is left out costs a reader time, a wrong one costs it rows.
 
 // appendTimestamp appends microseconds since 1970, cut to milliseconds by rounding down. Readers add 1 ms to a greatest value.

@@ -1,7 +1,7 @@
 // Package kafka reads Kafka: the options of a Kafka source, the connection with its checks at start, and the Source of a query.
 //
 // franz-go owns what is hard about a Kafka client: connections, TLS, SASL, versions, metadata. What a query reads does not come from its
-// consumer, which makes a struct of every record, but from fetches of our own over its connections (hot-path.md 7.1), whose record
+// consumer, which makes a struct of every record, but from fetches of our own over its connections (docs/adr/0002), whose record
 // batches workers walk where they lie.
 package kafka
 

@@ -31,7 +31,7 @@ const keptArena = 8 << 20
 var errTooLarge = errors.New("it decompresses to more than the limit")
 
 // A decompressor decompresses record batches into its arena, which it uses again and again: a fresh buffer a batch costs 30 % of the whole
-// path (hot-path.md 6). It belongs to one goroutine at a time.
+// path (docs/adr/0002). It belongs to one goroutine at a time.
 //
 // The checksums inside lz4 and zstd frames are not compared: the batch's CRC-32C covers them.
 type decompressor struct {

@@ -30,7 +30,7 @@ type jaasEntry struct {
 	options map[string]string // of two equal keys the last one stays
 }
 
-// parseJaas reads the value of sasl.jaas.config as Kafka's JaasConfig does (kafka.md 3.3): Java's StreamTokenizer, in which everything
+// parseJaas reads the value of sasl.jaas.config as Kafka's JaasConfig does: Java's StreamTokenizer, in which everything
 // but white space, quotes, ; = and / is a letter, and / begins a comment up to the end of its line.
 //
 // Unlike Java, which ends an open quote at the end of its line, it refuses one: the rest of the value would be lost. It reads bytes, not

@@ -29,7 +29,7 @@ const (
 	maxTrustStore = 1 << 20
 )
 
-// Options are those of a Kafka source: Spark's, and Kafka's own with the prefix kafka. (spark.md 1.1). ParseOptions makes them.
+// Options are those of a Kafka source: Spark's, and Kafka's own with the prefix kafka. (Spark's structured-streaming-kafka-integration guide). ParseOptions makes them.
 type Options struct {
 	Brokers []string // host:port each
 	TLS     bool     // SASL_SSL, else PLAINTEXT

@@ -181,7 +181,7 @@ func TestBadOptionsAreReportedAllAtOnce(t *testing.T) {
 	}
 }
 
-// TestEveryKnownOptionIsAcceptedOrRefusedByName: the options that spark.md 1.1 and interface.md 3 list, and Spark's five.
+// TestEveryKnownOptionIsAcceptedOrRefusedByName: the options that Spark's guide to its Kafka source lists, and Spark's five.
 func TestEveryKnownOptionIsAcceptedOrRefusedByName(t *testing.T) {
 	refused := []string{"assign", "subscribePattern", "startingTimestamp", "startingOffsetsByTimestamp", "startingOffsetsByTimestampStrategy",
 		"endingOffsets", "endingOffsetsByTimestamp", "endingTimestamp", "minOffsetsPerTrigger", "maxTriggerDelay", "minPartitions",

@@ -11,7 +11,7 @@ var unsupported = []struct {
 	instead string
 	keys    []string
 }{
-	// Spark's own (spark.md 1.1).
+	// Spark's own (Spark's structured-streaming-kafka-integration guide).
 	{"name the topics in subscribe", []string{"subscribePattern", "assign"}},
 	{"use startingOffsets: earliest, latest, or offsets as JSON", []string{"startingTimestamp", "startingOffsetsByTimestamp",
 		"startingOffsetsByTimestampStrategy"}},

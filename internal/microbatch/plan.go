@@ -156,7 +156,7 @@ func (p *planner) lose(g stream.Gap, format string, args ...any) {
 	p.losses = append(p.losses, fmt.Sprintf(format, args...))
 }
 
-// checkTopics finds topics and partitions that are gone and topics that are others now (spark.md 1.3).
+// checkTopics finds topics and partitions that are gone and topics that are others now (Spark's KafkaMicroBatchStream).
 func (p *planner) checkTopics() {
 	for _, topic := range slices.Sorted(maps.Keys(p.at.Offsets)) {
 		if p.bounds.Next[topic] == nil {
@@ -190,7 +190,7 @@ func (p *planner) checkID(topic string) bool {
 	return true
 }
 
-// checkTarget stops AvailableNow when what it was to read is not there any more, whatever failOnDataLoss says (spark.md 1.4): it could
+// checkTarget stops AvailableNow when what it was to read is not there any more, whatever failOnDataLoss says (Spark's KafkaSourceOffset of AvailableNow): it could
 // only wait for ever, or end without having read it.
 func (p *planner) checkTarget(target stream.Offsets) error {
 	for tp, want := range target.All() {

@@ -11,7 +11,7 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// Progress is Spark's StreamingQueryProgress of a query with one Kafka source (spark.md 4.1): one for each batch, and at most every ten
+// Progress is Spark's StreamingQueryProgress of a query with one Kafka source: one for each batch, and at most every ten
 // seconds one while there is no data.
 type Progress struct {
 	ID, RunID string

@@ -48,7 +48,7 @@ type Start struct {
 	Table, Checkpoint string
 }
 
-// Recover decides what a start does (design.md 5.2). L is the newest planned batch, C the newest committed one, T the newest batch that
+// Recover decides what a start does (docs/recovery.md). L is the newest planned batch, C the newest committed one, T the newest batch that
 // the table has of this query; -1 is none. It has no effects, and nothing may be written before it was asked.
 func Recover(s stream.State, t stream.InTable, o Start) Decision {
 	l, c := s.Planned, s.Done

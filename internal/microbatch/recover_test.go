@@ -74,7 +74,7 @@ func TestRecover(t *testing.T) {
 		code  problem.Code // of a refusal
 		text  string       // in its message or hint
 	}{
-		// The table of design.md 5.2, in its order.
+		// The table of docs/recovery.md, in its order.
 		{name: "L-, C-, T-: plan 0", state: planned(-1, -1), table: holds(-1), kind: PlanNext, start: clicks(3, 4)},
 		{name: "L- with T: the checkpoint was restored or deleted in part", state: planned(-1, -1), table: holds(2), kind: Refuse,
 			code: problem.Diverged, text: "has planned none"},

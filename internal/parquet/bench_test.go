@@ -12,7 +12,7 @@ import (
 )
 
 // The benchmarks begin after phase 1 of decoding: a block's positions are copied into Rows, then appended and written. Their rows are of
-// the shapes that hot-path.md 3 and 9 have, 1 M in a file.
+// the shapes of docs/adr/0002 and 0003, 1 M in a file.
 
 const benchRows = 1 << 17 // distinct; a file has them 8 times
 

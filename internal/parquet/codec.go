@@ -11,7 +11,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// A Codec compresses pages. The zero value is zstd at level 1, which costs what snappy costs once indices are packed (hot-path.md 3).
+// A Codec compresses pages. The zero value is zstd at level 1, which costs what snappy costs once indices are packed (docs/adr/0002).
 type Codec uint8
 
 // The codecs.

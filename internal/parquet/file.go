@@ -1,7 +1,7 @@
-// Package parquet writes Parquet files from column blocks, and reads files of any writer.
+// Package parquet writes Parquet files from column blocks, and reads flat columns of files of any writer.
 //
 // File is the hot path: dictionary indices that are ready, levels made once a page and group, own pages and footer. Reader decodes flat
-// columns itself, for audits. Records, which are log checkpoints' rows, go through parquet-go, whose traps (libraries.md 5) are met here.
+// columns itself, for audits.
 package parquet
 
 import (
@@ -36,7 +36,7 @@ type KeyValue struct{ Key, Value string }
 const RowMetadataKey = "org.apache.spark.sql.parquet.row.metadata"
 
 // A pageLimits ends pages and row groups. A page ends by the memory of its values in all columns: one rule fits flat, wide and nested
-// rows (hot-path.md 9).
+// rows (docs/adr/0003).
 type pageLimits struct {
 	pageBytes, pageRows int
 	groupRows           int64

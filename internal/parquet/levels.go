@@ -12,7 +12,7 @@ import (
 const present = 255
 
 // A stream is the definition and repetition levels of a group on one page: made once, at the page's flush, from the validity and lengths
-// that the block keeps, and shared by all leaves of the group (hot-path.md 9). Groups whose node had no null share their parent's levels.
+// that the block keeps, and shared by all leaves of the group (docs/adr/0003). Groups whose node had no null share their parent's levels.
 type stream struct {
 	n    int    // entries: slots, and one for each ancestor that is null or empty
 	def  []byte // nil: every entry is a slot

@@ -27,7 +27,7 @@ const (
 	logicalInteger   = 10
 )
 
-// appendSchema writes the schema's elements depth first, as Spark names and nests them (spark.md 5.2, 5.3), and returns how many.
+// appendSchema writes the schema's elements depth first, as Spark names and nests them (Spark's ParquetWriteSupport), and returns how many.
 func appendSchema(t *thrift, l *column.Layout) int {
 	t.openItem()
 	t.text(4, "spark_schema")

@@ -29,7 +29,7 @@ func allTypes() column.Schema {
 	return s
 }
 
-// TestFooterSchema: the schema as readers see it is the one that Spark writes (spark.md 5.2, 5.3).
+// TestFooterSchema: the schema as readers see it is the one that Spark writes (Spark's ParquetWriteSupport).
 func TestFooterSchema(t *testing.T) {
 	l := layout(t, allTypes())
 	file, _ := writeFile(t, l, Options{CreatedBy: "silt version 1.2.3 (build abc)", Metadata: []KeyValue{{RowMetadataKey, "{}"}, {"k", "v"}}}, nil, 1)

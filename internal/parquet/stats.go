@@ -9,7 +9,7 @@ import (
 	"github.com/siltlake/silt/internal/column"
 )
 
-// Stats are those of a whole file, over all its row groups: what the Delta log's add.stats is made of (delta.md 3).
+// Stats are those of a whole file, over all its row groups: what the Delta log's add.stats is made of (PROTOCOL.md, "Per-file Statistics").
 type Stats struct {
 	Rows, Bytes int64
 	Leaves      []LeafStats // by column.Layout.Leaves

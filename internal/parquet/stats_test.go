@@ -151,7 +151,7 @@ func TestStatsCoverAllRowGroups(t *testing.T) {
 }
 
 // TestNullsCountParents: the nulls of a leaf under structs are the rows in which it or a struct above is null, as Delta counts them
-// (delta.md 3); an array's are the rows without the array.
+// (PROTOCOL.md, "Per-file Statistics"); an array's are the rows without the array.
 func TestNullsCountParents(t *testing.T) {
 	text := column.Primitive(column.String)
 	l := layout(t, column.Of(column.Nullable("s", column.StructOf(column.Nullable("a", text),

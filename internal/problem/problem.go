@@ -65,7 +65,7 @@ func (p *Problem) Error() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// Exit is the process's exit status for the problem (interface.md's table; see Codes).
+// Exit is the process's exit status for the problem (docs/errors.md; see Codes).
 func (p *Problem) Exit() int { return p.Code.Exit() }
 
 // A Location says where a problem is. Only the fields that are known are set; they are printed in this order.

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// An answer of GET /schemas/ids/{id} or GET /subjects/{subject}/versions/{version} (kafka.md 2.1), as far as it is used.
+// An answer of GET /schemas/ids/{id} or GET /subjects/{subject}/versions/{version} (Schema Registry API), as far as it is used.
 type answer struct {
 	Schema     string      `json:"schema"`
 	SchemaType string      `json:"schemaType"` // left out for AVRO

@@ -60,7 +60,7 @@ var refusedKeys = []string{"auto.register.schemas", "use.latest.version", "use.l
 	"value.subject.name.strategy", "specific.avro.reader", "avro.reflection.allow.null", "avro.use.logical.type.converters",
 	"context.name.strategy", "http.connect.timeout.ms", "http.read.timeout.ms", "max.retries", "retries.wait.ms", "retries.max.wait.ms"}
 
-// ParseOptions reads the section registry (Confluent's client properties, interface.md 3). It reads the truststore file.
+// ParseOptions reads the section registry (Confluent's client properties). It reads the truststore file.
 func ParseOptions(vs option.Values, allowInsecure bool) (Options, []*problem.Problem) {
 	p := option.NewParser(vs)
 	var o Options

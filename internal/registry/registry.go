@@ -1,8 +1,8 @@
 // Package registry is the client of a Schema Registry: the writer's schema of an id, with what it refers to, fetched once and kept for
-// ever, because an id never changes its meaning (kafka.md 2.2).
+// ever, because an id never changes its meaning.
 //
 // A registry that is down must not stop ids that are known, and must not end the query for one that is not: after the start's probe,
-// whatever the registry answers but a schema or "no such schema" is asked again until the caller gives up (design.md 6).
+// whatever the registry answers but a schema or "no such schema" is asked again until the caller gives up (docs/bad-records.md).
 package registry
 
 import (
@@ -42,7 +42,7 @@ type BrokenError struct {
 
 func (e *BrokenError) Error() string { return fmt.Sprintf("schema id %d: %s", e.ID, e.Why) }
 
-// Limits of what a registry may answer (reliability.md 9.3).
+// Limits of what a registry may answer.
 const (
 	maxAnswerBytes    = 8 << 20 // also of all texts of one schema
 	maxReferences     = 1000

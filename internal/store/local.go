@@ -19,7 +19,7 @@ import (
 //
 // A write goes to a temporary file in the object's own folder and is synced before it gets its name, so that a reader, also one after a
 // crash, sees whole objects only; then the folder is synced, so that the name survives as well. Put renames, which replaces; PutIfAbsent
-// and uploads use link(2), which does not: O_EXCL on the final name would show a half-written object (delta.md 1.8).
+// and uploads use link(2), which does not: O_EXCL on the final name would show a half-written object.
 //
 // NFS: link's answer may be lost and the retransmitted call answered EEXIST although the first one made the link. The temporary file's
 // link count tells (open(2), "O_EXCL"): 2 means that the link is ours.

@@ -64,7 +64,7 @@ type TopicPartition struct {
 func (tp TopicPartition) String() string { return tp.Topic + "-" + strconv.Itoa(int(tp.Partition)) }
 
 // An Order is the order in which Spark prints the keys of offset JSON. Spark compares offsets as text, so a checkpoint keeps the order
-// that it has (spark.md 2.3).
+// that it has (scala.collection.mutable.HashMap).
 type Order uint8
 
 const (

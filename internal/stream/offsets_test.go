@@ -32,7 +32,7 @@ func TestOffsetsPrintAsSpark4(t *testing.T) {
 }
 
 func TestOffsetsPrintAsSpark3(t *testing.T) {
-	// The orders that public Spark 3 checkpoints show (spark.md 2.3).
+	// The orders that public Spark 3 checkpoints show (scala.collection.mutable.HashMap).
 	for n, want := range map[int]string{2: "1,0", 3: "2,1,0", 4: "2,1,3,0", 5: "2,4,1,3,0", 6: "2,5,4,1,3,0", 8: "2,5,4,7,1,3,6,0", 10: "8,2,5,4,7,1,9,3,6,0"} {
 		o := partitions("t", n)
 		text := o.JSON(Scala212)

@@ -10,7 +10,7 @@ import (
 // A Reason says why a record was nulled or dropped; the name is what commitInfo and messages show.
 type Reason string
 
-// The reasons (design.md 6).
+// The reasons (docs/bad-records.md).
 const (
 	BadHeader    Reason = "header"     // shorter than 5 bytes, or the magic byte is not 0
 	UnknownID    Reason = "unknown-id" // the registry has no such schema id

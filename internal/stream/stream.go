@@ -110,7 +110,7 @@ type Batch struct {
 	Start, End Offsets
 	Time       time.Time         // when it was planned; milliseconds
 	TopicIDs   map[string]string // as in Bounds, at planning; may be empty for a batch of another engine
-	// ShufflePartitions is the checkpoint's spark.sql.shuffle.partitions: it decides in which order schema ids are folded (spark.md 0).
+	// ShufflePartitions is the checkpoint's spark.sql.shuffle.partitions: it decides in which order schema ids are folded.
 	ShufflePartitions int
 }
 

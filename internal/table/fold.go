@@ -34,7 +34,7 @@ type foldInput struct {
 	ShufflePartitions int
 }
 
-// foldSchemas merges the schemas of the ids that a batch met into the table's, in the order in which Spark would append them (spark.md 0),
+// foldSchemas merges the schemas of the ids that a batch met into the table's, in the order in which Spark would append them,
 // and refuses what mergeSchema: false does not allow. It is pure.
 func foldSchemas(in foldInput) (fold, error) {
 	out := fold{Schema: in.Table}

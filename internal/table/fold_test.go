@@ -10,7 +10,7 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// The vectors that a real Spark gives (spark.md 0): id, hash where known, shuffle partition of 200.
+// The vectors that a real Spark gives: id, hash where known, shuffle partition of 200.
 func TestSparkOrderIsThatOfSparksShuffle(t *testing.T) {
 	if murmur3(1) != -559580957 || murmur3(42) != 29417773 {
 		t.Errorf("murmur3(1) = %d, murmur3(42) = %d", murmur3(1), murmur3(42))

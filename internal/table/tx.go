@@ -187,7 +187,7 @@ func (t *tx) fold(ctx context.Context, s *delta.Snapshot, r stream.Report) (fold
 	return f, nil
 }
 
-// commitInfo is as Spark's Delta sink writes it (spark.md 9), with silt's own key.
+// commitInfo is as Spark's Delta sink writes it (Delta's DeltaOperations.StreamingUpdate), with silt's own key.
 func (t *tx) commitInfo(r stream.Report) (delta.CommitInfo, error) {
 	silt, err := json.Marshal(stream.NewBatchInfo(t.batch, r))
 	if err != nil {
