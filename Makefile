@@ -60,8 +60,8 @@ e2e: ## the tests with the real parts alone
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-soak: ## the kill test with the counts of docs/reliability.md, by hand
-	SILT_SOAK=1 $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'Kill' ./test/e2e
+soak: ## the kill test and the oracle with the counts of docs/reliability.md, by hand
+	SILT_SOAK=1 $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'Kills|Others' ./test/e2e
 
 bench: ## speed against the library path and the yardstick: a table and build/bench.json
 	$(GO) run ./test/bench

@@ -48,6 +48,9 @@ class Leaf:
     def records(self):
         return []
 
+    def records_in_maps(self):
+        return []
+
 
 class Nullable:
     def __init__(self, inner, null_first, share):
@@ -61,6 +64,9 @@ class Nullable:
 
     def records(self):
         return self.inner.records()
+
+    def records_in_maps(self):
+        return self.inner.records_in_maps()
 
 
 class Array:
@@ -76,6 +82,9 @@ class Array:
     def records(self):
         return self.item.records()
 
+    def records_in_maps(self):
+        return self.item.records_in_maps()
+
 
 class Map:
     def __init__(self, value):
@@ -88,6 +97,9 @@ class Map:
         return {"k%d %s" % (i, text(rng)): self.value.make(rng) for i in range(rng.randint(0, 4))}
 
     def records(self):
+        return self.value.records()
+
+    def records_in_maps(self):
         return self.value.records()
 
 
@@ -105,12 +117,16 @@ class Record:
         """This record and all below it."""
         return [self] + [r for _, kind in self.fields for r in kind.records()]
 
+    def records_in_maps(self):
+        return [r for _, kind in self.fields for r in kind.records_in_maps()]
+
 
 class Schemas:
     """Makes types of all supported kinds."""
 
     def __init__(self, rng):
         self.rng, self.names = rng, 0
+        self.evolved_in_map = False  # a record below a map changed from one version to the next
 
     def name(self, prefix):
         self.names += 1
@@ -194,7 +210,9 @@ class Schemas:
     def evolve(self, row):
         """Changes row as the next version of a schema: a record somewhere in it loses a field, perhaps, and gets a new one."""
         rng = self.rng
-        fields = rng.choice([row] + row.records()).fields
+        record = rng.choice([row] + row.records())
+        self.evolved_in_map |= record in row.records_in_maps()
+        fields = record.fields
         if len(fields) > 1 and rng.random() < 0.3:
             fields.pop(rng.randrange(len(fields)))
         fields.insert(rng.randint(0, len(fields)), (self.name("c"), self.any(2)))
@@ -249,6 +267,7 @@ class Case:
         for _ in range(count):
             self.versions.append(copy.deepcopy(row))
             schemas.evolve(row)
+        self.evolved_in_map = schemas.evolved_in_map
         self.records = []
         for _ in range(rng.choice([1, 50, 300, 700])):
             index = rng.randrange(count) if count and rng.random() < 0.97 else -1
@@ -428,8 +447,15 @@ def compare(request):
     if request.get("plant"):
         plant(random.Random(0), want)
     compare_types(table, case, diff)
-    query = deltalake.QueryBuilder().register("t", table).execute("SELECT * FROM t")
-    compare_rows("delta-rs", pa.table(query.read_all()), want, diff, True)
+    try:
+        query = deltalake.QueryBuilder().register("t", table).execute("SELECT * FROM t")
+        rows = pa.table(query.read_all())
+    except Exception as e:
+        # delta-rs cannot read files whose records within a map have fewer fields than the table's; DuckDB compares them all the same
+        if not (case.evolved_in_map and "Cannot cast struct field" in str(e)):
+            raise
+    else:
+        compare_rows("delta-rs", rows, want, diff, True)
     compare_duckdb(table, want, diff)
     compare_stats(request["table"], table, diff)
     return {"rows": len(want), "differences": diff.count, "first": diff.found}
