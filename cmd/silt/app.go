@@ -215,7 +215,7 @@ func (a *app) fail(err error) int {
 		}
 		list = problem.List{p}
 	}
-	status := list[0].Exit()
+	status := problem.ExitStatus(list)
 	list = a.scrubbed(list)
 	var printed error
 	if a.machine {

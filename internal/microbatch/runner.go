@@ -215,7 +215,7 @@ func (q *run) step(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	now := q.Now().UTC().Truncate(time.Millisecond)
-	b := stream.Batch{QueryID: q.queryID, RunID: q.runID, ID: q.nextID, Start: p.Start, End: p.End, Time: now, TopicIDs: p.TopicIDs,
+	b := stream.Batch{QueryID: q.queryID, ID: q.nextID, Start: p.Start, End: p.End, Time: now, TopicIDs: p.TopicIDs,
 		ShufflePartitions: q.shuffle}
 	from := q.startOffset(b.ID)
 	err = q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Plan(q.work, b) })

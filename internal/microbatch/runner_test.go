@@ -208,7 +208,7 @@ func TestAStoppedBatchIsAbandonedAfterItsTimeAndRunAgain(t *testing.T) {
 		if x := w.extra[0]; !x.Again || !w.progress[0].End.Equal(ofT(5)) {
 			t.Errorf("batch 0 must be run again with its offsets: %+v %+v", w.progress[0], x)
 		}
-		if b := w.table.versions[0].batch; b.RunID != w.progress[0].RunID || b.QueryID != w.progress[0].ID {
+		if b := w.table.versions[0].batch; b.QueryID != w.progress[0].ID {
 			t.Errorf("it is of this run: %+v", b)
 		}
 		for _, k := range []string{latestOffset, walCommit} {

@@ -114,7 +114,6 @@ func (q *run) enact(ctx context.Context, d Decision, f found) error {
 		return err
 	}
 	b := d.Batch
-	b.RunID = q.runID
 	q.nextID = b.ID
 	switch d.Kind {
 	case PlanNext:

@@ -25,9 +25,6 @@ func Open(r io.ReaderAt, size int64) (*Reader, error) {
 // Rows is how many rows the file has.
 func (r *Reader) Rows() int64 { return r.meta.rows }
 
-// RowGroups is how many row groups the file has.
-func (r *Reader) RowGroups() int { return len(r.meta.groups) }
-
 // Has says whether the file has a flat column of the name.
 func (r *Reader) Has(name string) bool { return r.leaf(name) >= 0 }
 

@@ -226,7 +226,7 @@ func TestFileWithoutRows(t *testing.T) {
 	file, stats := writeFile(t, l, Options{}, nil, 1)
 	check(t, l, file, stats, nil)
 	r, err := Open(bytes.NewReader(file), int64(len(file)))
-	if err != nil || r.Rows() != 0 || r.RowGroups() != 0 {
+	if err != nil || r.Rows() != 0 || len(r.meta.groups) != 0 {
 		t.Fatal(err)
 	}
 	for range r.Columns("string") {

@@ -104,7 +104,6 @@ type Decoder interface {
 // A Batch is a micro-batch: planned ranges, then one table version.
 type Batch struct {
 	QueryID string // txn appId
-	RunID   string // of this start of the query
 	ID      int64
 	// Start and End are the offsets of the same partitions; a partition new in this batch starts where it is read from.
 	Start, End Offsets

@@ -118,7 +118,7 @@ func (t *tx) Abort(ctx context.Context) error {
 	}
 	if !t.kept {
 		for _, a := range t.adds {
-			errs = append(errs, t.sink.deps.Store.Delete(ctx, a.Path))
+			errs = append(errs, t.sink.deps.Store.Delete(ctx, a.Name()))
 		}
 	}
 	return errors.Join(errs...)

@@ -104,7 +104,7 @@ func (w *writer) end() error {
 	}
 	o.traced()
 	w.tx.register(&delta.Add{
-		Path:             o.key,
+		Path:             delta.EncodePath(o.key),
 		PartitionValues:  delta.Values{},
 		Size:             stats.Bytes,
 		ModificationTime: k.deps.Now().UnixMilli(),

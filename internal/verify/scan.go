@@ -43,6 +43,9 @@ type set struct {
 	asked   int64 // offsets of the ranges that the topic was asked for
 }
 
+// recordColumns name a Kafka record.
+var recordColumns = []string{"topic", "partition", "offset"}
+
 func newScanner(a Audit) *scanner {
 	s := &scanner{audit: a, sets: map[key]*set{}}
 	for _, q := range a.Queries {
@@ -55,7 +58,7 @@ func newScanner(a Audit) *scanner {
 
 // table reads every live file.
 func (s *scanner) table(ctx context.Context, log *delta.Log, snap *delta.Snapshot, progress func(done, of int)) error {
-	for _, c := range []string{"topic", "partition", "offset"} {
+	for _, c := range recordColumns {
 		if _, i := snap.Schema().Lookup(c); i < 0 {
 			url := log.Store().URL()
 			return problem.New(problem.NoTable, "the table has no column %s, so its rows cannot be told apart", c).At(problem.File(url)).Because(errNoColumns).
@@ -98,8 +101,15 @@ func (s *scanner) file(ctx context.Context, log *delta.Log, a *delta.Add) error 
 	if err != nil {
 		return broken(err)
 	}
+	for _, c := range recordColumns {
+		if !r.Has(c) { // another writer's file, whose rows say nothing of Kafka
+			s.rows += r.Rows()
+			s.other += r.Rows()
+			return nil
+		}
+	}
 	f := fileScan{s: s, from: s.audit.files[name], last: map[key]int64{}, name: name}
-	for v, err := range r.Columns("topic", "partition", "offset") {
+	for v, err := range r.Columns(recordColumns...) {
 		if err != nil {
 			return broken(err)
 		}

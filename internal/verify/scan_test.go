@@ -224,6 +224,35 @@ func TestOptimizedFilesCountForTheirQuery(t *testing.T) {
 	}
 }
 
+// A file of another writer that lacks the columns of a Kafka record is listed with the rows of others, and breaks nothing.
+func TestFilesWithoutOffsetsAreOthers(t *testing.T) {
+	b := newBuilder(t)
+	b.sound()
+	l, err := column.NewLayout(column.Of(column.Nullable("note", column.Primitive(column.Long))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	f := parquet.NewFile(&out, l, parquet.Options{})
+	rows := column.NewRows(l)
+	for range 3 {
+		rows.AddRow()
+	}
+	f.Block().Append(make([]byte, column.Slack), rows)
+	stats, err := f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.Put(context.Background(), "other.parquet", out.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	b.commit(nil, &delta.Add{Path: "other.parquet", PartitionValues: delta.Values{}, Size: stats.Bytes, DataChange: true, Stats: `{"numRecords":3}`})
+	r, err := Table(context.Background(), b.log, Options{Scan: true})
+	if err != nil || r.Err() != nil || r.Other != 3 || r.FileRows != 21 {
+		t.Errorf("%v %v, %d rows of others, %d in all", err, r.Err(), r.Other, r.FileRows)
+	}
+}
+
 func TestWhatIsNoTableIsAUsageError(t *testing.T) {
 	b := newBuilder(t)
 	_, err := Table(context.Background(), b.log, Options{})
