@@ -88,7 +88,7 @@ func (c *Client) findTopics(ctx context.Context, seed int) (map[string]topicView
 		v, ok := views[t]
 		switch {
 		case !ok || errors.Is(v.err, kerr.UnknownTopicOrPartition) || errors.Is(v.err, kerr.InvalidTopicException):
-			return nil, c.unknownTopic(ctx, t)
+			return nil, c.unknownTopic(ctx, t, "correct subscribe")
 		case errors.Is(v.err, kerr.TopicAuthorizationFailed):
 			return nil, deniedProblem(t, "describe")
 		case v.err != nil && !kerr.IsRetriable(v.err):
@@ -102,11 +102,12 @@ func (c *Client) findTopics(ctx context.Context, seed int) (map[string]topicView
 	return views, nil
 }
 
-func (c *Client) unknownTopic(ctx context.Context, topic string) *problem.Problem {
+// unknownTopic says which topics there are; correct is the other way out beside creating the topic.
+func (c *Client) unknownTopic(ctx context.Context, topic, correct string) *problem.Problem {
 	p := problem.New(problem.UnknownTopic, "unknown topic %q", topic)
 	names, err := c.allTopics(ctx)
 	if err != nil {
-		return p.Fix("create the topic, or correct subscribe")
+		return p.Fix("create the topic, or %s", correct)
 	}
 	if n := problem.Nearest(topic, names); n != "" {
 		p.Message += fmt.Sprintf("; did you mean %q?", n)
@@ -115,9 +116,9 @@ func (c *Client) unknownTopic(ctx context.Context, topic string) *problem.Proble
 	case len(names) == 0:
 		return p.Fix("create the topic; the cluster shows this user no topic")
 	case len(names) > 10:
-		return p.Fix("create the topic, or correct subscribe; the cluster has %d topics", len(names))
+		return p.Fix("create the topic, or %s; the cluster has %d topics", correct, len(names))
 	}
-	return p.Fix("create the topic, or correct subscribe; the cluster has: %s", strings.Join(names, ", "))
+	return p.Fix("create the topic, or %s; the cluster has: %s", correct, strings.Join(names, ", "))
 }
 
 func deniedProblem(topic, operation string) *problem.Problem {

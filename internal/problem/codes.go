@@ -43,14 +43,17 @@ const (
 	RegistryUnreachable Code = "E3001"
 	RegistryLogin       Code = "E3002"
 	RegistryAnswer      Code = "E3003" // an answer that a registry does not give
+	UnknownSubject      Code = "E3004" // or a version of one
+	RegistryRefused     Code = "E3005" // any other error of the registry that does not heal
 
-	BadRecord         Code = "E4001"
-	UnknownSchemaID   Code = "E4002"
-	UnsupportedType   Code = "E4003"
-	InvalidSchema     Code = "E4004" // schema text that does not compile
-	TooManySchemas    Code = "E4005"
-	SchemaMismatch    Code = "E4006" // mergeSchema is false and the schema differs
-	IncompatibleTypes Code = "E4007" // types that Delta cannot merge
+	BadRecord          Code = "E4001"
+	UnknownSchemaID    Code = "E4002"
+	UnsupportedType    Code = "E4003"
+	InvalidSchema      Code = "E4004" // schema text that does not compile
+	TooManySchemas     Code = "E4005"
+	SchemaMismatch     Code = "E4006" // mergeSchema is false and the schema differs
+	IncompatibleTypes  Code = "E4007" // types that Delta cannot merge
+	IncompatibleSchema Code = "E4008" // the registry's compatibility level forbids the schema
 
 	PathNotWritable     Code = "E5001"
 	StoreFailed         Code = "E5002" // the store answers with an error
@@ -82,9 +85,11 @@ var exits = map[Code]int{
 	BrokerDenied: ExitUnavailable, DataLoss: ExitDataLoss, CorruptBatch: ExitFailed, BrokerError: ExitFailed,
 
 	RegistryUnreachable: ExitUnavailable, RegistryLogin: ExitUnavailable, RegistryAnswer: ExitUnavailable,
+	UnknownSubject: ExitUsage, RegistryRefused: ExitFailed,
 
 	BadRecord: ExitBadRecord, UnknownSchemaID: ExitBadRecord, UnsupportedType: ExitSchemaChange, InvalidSchema: ExitSchemaChange,
 	TooManySchemas: ExitSchemaChange, SchemaMismatch: ExitSchemaChange, IncompatibleTypes: ExitSchemaChange,
+	IncompatibleSchema: ExitSchemaChange,
 
 	PathNotWritable: ExitUsage, StoreFailed: ExitUnavailable, UnsupportedProtocol: ExitUsage, CorruptLog: ExitFailed, NoTable: ExitUsage,
 	UnsafeStore: ExitUsage, CountMismatch: ExitFailed,

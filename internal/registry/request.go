@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,10 @@ import (
 // accept asks for the registry's own media types first, as Confluent's clients do.
 const accept = "application/vnd.schemaregistry.v1+json, application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5"
 
-// A reply is what one GET gave: a status with its body, or an error.
+// contentType is that of a body that is sent.
+const contentType = "application/vnd.schemaregistry.v1+json"
+
+// A reply is what one request gave: a status with its body, or an error.
 type reply struct {
 	endpoint   int
 	status     int
@@ -30,13 +34,18 @@ type reply struct {
 // get sends a GET to the endpoint that answered last, and to the others in turn while they are unreachable or answer with 5xx or 429. path
 // is escaped and begins with a slash. The reply is the last one's.
 func (c *Client) get(ctx context.Context, path string) reply {
+	return c.send(ctx, http.MethodGet, path, nil)
+}
+
+// send is get for any method; a body is JSON.
+func (c *Client) send(ctx context.Context, method, path string, body []byte) reply {
 	c.mu.Lock()
 	first := c.endpoint
 	c.mu.Unlock()
 	var r reply
 	for i := range c.o.Endpoints {
 		n := (first + i) % len(c.o.Endpoints)
-		if r = c.getFrom(ctx, n, path); r.passing() && ctx.Err() == nil {
+		if r = c.sendTo(ctx, n, method, path, body); r.passing() && ctx.Err() == nil {
 			continue
 		}
 		c.mu.Lock()
@@ -47,15 +56,18 @@ func (c *Client) get(ctx context.Context, path string) reply {
 	return r
 }
 
-func (c *Client) getFrom(ctx context.Context, n int, path string) reply {
+func (c *Client) sendTo(ctx context.Context, n int, method, path string, body []byte) reply {
 	e := &c.o.Endpoints[n]
 	r := reply{endpoint: n}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.env.Timeout, fmt.Errorf("no answer within %s", c.env.Timeout))
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL.String()+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, e.URL.String()+path, bytes.NewReader(body))
 	if err != nil {
 		r.err = err
 		return r
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "silt")
@@ -71,14 +83,14 @@ func (c *Client) getFrom(ctx context.Context, n int, path string) reply {
 	defer resp.Body.Close()
 	r.media = resp.Header.Get("Content-Type")
 	r.retryAfter = retryAfter(resp.Header.Get("Retry-After"), c.env.Now())
-	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(c.maxBytes)+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, int64(c.maxBytes)+1))
 	switch {
 	case err != nil:
 		r.err = plain(ctx, err)
-	case len(body) > c.maxBytes:
+	case len(text) > c.maxBytes:
 		r.err = fmt.Errorf("the answer is larger than %d bytes", c.maxBytes)
 	default:
-		r.status, r.body = resp.StatusCode, body
+		r.status, r.body = resp.StatusCode, text
 	}
 	return r
 }
