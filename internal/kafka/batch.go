@@ -121,12 +121,14 @@ type scan struct {
 	from, to int   // the bytes of the batches that hold offsets of the range
 	next     int64 // the offset after the last batch, at most the range's end; the range's start if there is none
 	first    int   // whole length of the first batch if not even that one is whole, else 0
+	density        // of the batches in those bytes; zero if there is none
 }
 
 // scanBatches hops over the batch headers of b, fetched at offset start, and checks every batch up to the offset end. An error says where
 // the first bad batch is; the scan then covers what is before it.
 func scanBatches(b []byte, start, end int64) (scan, error) {
 	s := scan{next: start}
+	base := int64(-1) // of the first batch that counts
 	for pos := 0; ; {
 		h, whole, err := readHeader(b, pos)
 		if err == nil && whole {
@@ -148,7 +150,12 @@ func scanBatches(b []byte, start, end int64) (scan, error) {
 		case h.last < start: // a broker answers with the batch that holds the offset; compaction may have moved it
 			s.from = h.end
 		default:
+			if base < 0 {
+				base = h.base
+			}
 			s.to, s.next = h.end, min(h.last+1, end)
+			s.bytesPerOffset = float64(s.to-s.from) / float64(h.last+1-base)
+			s.batchBytes = max(s.batchBytes, h.end-pos)
 		}
 		if pos = h.end; s.next >= end {
 			return s, nil

@@ -262,6 +262,7 @@ func TestScan(t *testing.T) {
 	good := func(base int64) []byte { return crafted{base: base, records: simpleRecords(10)}.bytes(t) }
 	join := func(bs ...[]byte) []byte { return bytes.Join(bs, nil) }
 	n := len(good(0))
+	ten, none := density{float64(n) / 10, n}, density{} // ten offsets a batch
 	old := good(10)
 	old[batchMagic] = 1
 	newer := good(10)
@@ -273,22 +274,27 @@ func TestScan(t *testing.T) {
 		want       scan
 		err        string
 	}{
-		{"two whole batches", join(good(0), good(10)), 0, 20, scan{0, 2 * n, 20, 0}, ""},
-		{"the end lies in the first batch", join(good(0), good(10)), 0, 5, scan{0, n, 5, 0}, ""},
-		{"the end lies between batches: the second is not looked at", join(good(0), old), 0, 10, scan{0, n, 10, 0}, ""},
-		{"the last batch is cut off", join(good(0), good(10)[:n-1]), 0, 20, scan{0, n, 10, 0}, ""},
-		{"the last batch is cut off in its header", join(good(0), good(10)[:13]), 0, 20, scan{0, n, 10, 0}, ""},
-		{"only the beginning of a batch: its length is told", good(0)[:n-1], 0, 20, scan{0, 0, 0, n}, ""},
+		{"two whole batches", join(good(0), good(10)), 0, 20, scan{0, 2 * n, 20, 0, ten}, ""},
+		{"the end lies in the first batch", join(good(0), good(10)), 0, 5, scan{0, n, 5, 0, ten}, ""},
+		{"the end lies between batches: the second is not looked at", join(good(0), old), 0, 10, scan{0, n, 10, 0, ten}, ""},
+		{"the last batch is cut off", join(good(0), good(10)[:n-1]), 0, 20, scan{0, n, 10, 0, ten}, ""},
+		{"the last batch is cut off in its header", join(good(0), good(10)[:13]), 0, 20, scan{0, n, 10, 0, ten}, ""},
+		{"only the beginning of a batch: its length is told", good(0)[:n-1], 0, 20, scan{0, 0, 0, n, none}, ""},
 		{"too little to tell the length", good(0)[:11], 0, 20, scan{}, ""},
 		{"nothing", nil, 7, 20, scan{next: 7}, ""},
-		{"a batch before the start is dropped", join(good(0), good(10)), 10, 20, scan{n, 2 * n, 20, 0}, ""},
-		{"only batches before the start", good(0), 10, 20, scan{n, 0, 10, 0}, ""},
-		{"a hole up to the end", good(30), 0, 20, scan{0, 0, 20, 0}, ""},
-		{"magic 1", join(good(0), old), 0, 20, scan{0, n, 10, 0}, "record batch at offset 10: magic 1; silt reads magic 2, which brokers write since 0.11"},
-		{"magic 7", join(good(0), newer), 0, 20, scan{0, n, 10, 0}, "record batch at offset 10: magic 7; silt reads magic 2, which brokers write since 0.11"},
-		{"a batch that comes again", join(good(0), good(0)), 0, 20, scan{0, n, 10, 0}, "record batch at offset 0: it follows a batch that ends at offset 9"},
-		{"a length below a header's", join(good(0)[:8], []byte{0, 0, 0, 1}, good(0)[12:]), 0, 20, scan{}, "record batch at offset 0: length 13 is less than a header's 61"},
-		{"a negative length", join(good(0)[:8], []byte{0xff, 0, 0, 1}, good(0)[12:]), 0, 20, scan{}, "record batch at offset 0: length -16777203 is less than a header's 61"},
+		{"a batch before the start is dropped", join(good(0), good(10)), 10, 20, scan{n, 2 * n, 20, 0, ten}, ""},
+		{"only batches before the start", good(0), 10, 20, scan{n, 0, 10, 0, none}, ""},
+		{"a hole up to the end", good(30), 0, 20, scan{0, 0, 20, 0, none}, ""},
+		{"magic 1", join(good(0), old), 0, 20, scan{0, n, 10, 0, ten},
+			"record batch at offset 10: magic 1; silt reads magic 2, which brokers write since 0.11"},
+		{"magic 7", join(good(0), newer), 0, 20, scan{0, n, 10, 0, ten},
+			"record batch at offset 10: magic 7; silt reads magic 2, which brokers write since 0.11"},
+		{"a batch that comes again", join(good(0), good(0)), 0, 20, scan{0, n, 10, 0, ten},
+			"record batch at offset 0: it follows a batch that ends at offset 9"},
+		{"a length below a header's", join(good(0)[:8], []byte{0, 0, 0, 1}, good(0)[12:]), 0, 20, scan{},
+			"record batch at offset 0: length 13 is less than a header's 61"},
+		{"a negative length", join(good(0)[:8], []byte{0xff, 0, 0, 1}, good(0)[12:]), 0, 20, scan{},
+			"record batch at offset 0: length -16777203 is less than a header's 61"},
 	}
 	for _, tt := range tests {
 		got, err := scanBatches(tt.data, tt.start, tt.end)

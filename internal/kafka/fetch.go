@@ -28,6 +28,7 @@ func (s *Source) Fetch(ctx context.Context, ranges []stream.Range, out chan<- st
 			f.parts = append(f.parts, &part{Range: r, pos: r.Start, leader: -1, replica: -1, bytes: f.partBytes})
 		}
 	}
+	f.recall()
 	f.place()
 	err := f.run()
 	cancel()
@@ -71,7 +72,8 @@ type part struct {
 	leader  int32 // -1: not known
 	epoch   int32
 	replica int32 // to fetch from instead of the leader; -1: none
-	bytes   int32 // how much to ask for
+	bytes   int32 // how much to ask for at most
+	density       // of what came before; zero: not known, or it misled
 	busy    bool  // in a request, or waiting for back-off
 
 	failures int // in a row, of any kind

@@ -63,23 +63,26 @@ type answer struct {
 	err  error // of the scan
 }
 
-// fetch asks a leader for its partitions, beginning with another one each time: the answer ends when it has fetchBytes.
+// fetch asks a leader for its partitions, as many as fetchBytes are enough for, beginning with another one each time.
 func (f *fetcher) fetch(l *leader) {
-	n := len(l.parts)
-	most := min(n, max(1, int(f.fetchBytes/f.partBytes)))
 	req := newFetchRequest(f.fetchWait, 1, f.fetchBytes, f.c.opts.ReadCommitted)
 	req.Rack = f.c.opts.Rack
-	answers := make([]answer, most)
+	var answers []answer
 	var bytes int64
-	for i := range answers {
-		p := l.parts[(l.turn+i)%n]
+	for i := range l.parts {
+		p := l.parts[(l.turn+i)%len(l.parts)]
+		ask := p.ask()
+		if i > 0 && bytes+int64(ask) > int64(f.fetchBytes) {
+			break
+		}
 		p.busy = true
-		answers[i] = answer{part: p, id: f.topics[p.Topic].id, from: p.pos}
-		addToFetch(req, p.Topic, answers[i].id, fetchPartition(p.Partition, p.pos, p.epoch, p.bytes))
-		bytes += int64(p.bytes)
+		id := f.topics[p.Topic].id
+		answers = append(answers, answer{part: p, id: id, from: p.pos})
+		addToFetch(req, p.Topic, id, fetchPartition(p.Partition, p.pos, p.epoch, ask))
+		bytes += int64(ask)
 	}
-	if l.turn++; most < n {
-		l.turn += most - 1
+	if l.turn++; len(answers) < len(l.parts) {
+		l.turn += len(answers) - 1
 	}
 	l.busy = true
 	// The partitions' limits bound the answer; its own would cut it at a batch of any of them. (kfake forgets the aborted transactions of
@@ -201,6 +204,8 @@ func (f *fetcher) take(l *leader, a *answer, h *hold, data bool) {
 	}
 	if a.scan.next > p.pos {
 		f.emit(a, h)
+	} else {
+		p.density = density{} // perhaps too little was asked for
 	}
 	switch {
 	case a.err != nil:
@@ -234,5 +239,6 @@ func (f *fetcher) emit(a *answer, h *hold) {
 	f.ready = append(f.ready, c)
 	f.waiting += int64(len(c.data))
 	p.pos, p.bytes = a.scan.next, max(f.partBytes, p.bytes/2)
+	f.learn(p, a.scan.density)
 	p.failures, p.corrupt, p.strange, p.empty, p.short = 0, 0, 0, 0, 0
 }

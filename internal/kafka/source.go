@@ -57,7 +57,8 @@ type Source struct {
 	ids       map[string][16]byte
 	gone      map[string]bool // topics that do not exist, and that was logged
 	next      stream.Offsets  // of the last Bounds
-	unwritten bool            // the last Publish failed, and that was logged
+	densities map[stream.TopicPartition]density
+	unwritten bool // the last Publish failed, and that was logged
 }
 
 var _ stream.Source = (*Source)(nil)
@@ -66,7 +67,8 @@ var _ stream.Source = (*Source)(nil)
 func NewSource(c *Client, config SourceConfig) *Source {
 	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: config.MaxBatchBytes, jitter: config.Jitter,
 		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond,
-		views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{}}
+		views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{},
+		densities: map[stream.TopicPartition]density{}}
 	if s.budget == nil {
 		s.budget = stream.NewBudget(defaultBudget, 1)
 	}
