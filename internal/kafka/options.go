@@ -281,7 +281,7 @@ func parseLogin(p *option.Parser, o *Options) {
 		var err error
 		if o.Username, o.Password, err = plainLogin(j.Reveal()); err != nil {
 			p.Report(j, problem.InvalidValue, "%s: %w", jaas, err).
-				Fix(`write it as %s required username="KEY" password="SECRET"; or use %s and %s`, plainModule, user, password)
+				Fix(`write it as %s required username="${env:KEY}" password="${env:SECRET}"; or use %s and %s`, plainModule, user, password)
 		}
 	case hasUser && hasPassword:
 		o.Username, o.Password = p.Secret(user), p.Secret(password)

@@ -1,13 +1,13 @@
 package secret
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -16,47 +16,59 @@ import (
 // (an empty secret once made every gap of dbt's logs "*****", dbt-core#5312).
 const minScrubbed = 4
 
-// A Scrubber replaces every known secret in what passes through it, raw and in its URL-encoded, base64 and JSON-escaped forms.
-// It is the second net: no code may rely on it. Its methods may be called concurrently. The zero value knows no secret.
+// A Scrubber replaces every known secret in what passes through it, raw and in its URL-encoded, base64 and JSON-escaped forms, and what
+// looks like one (see redactPatterns). It is the second net: no code may rely on it. Its methods may be called concurrently. The zero value
+// knows no secret.
 type Scrubber struct {
 	mu    sync.RWMutex
-	forms [][]byte // longest first, so that no form leaves the rest of a longer one
+	forms []string // longest first, so that no form leaves the rest of a longer one
 }
 
-// Add makes the scrubber look for s; values shorter than 4 characters are not looked for.
+// Add makes the scrubber look for s; values shorter than 4 bytes are not looked for.
 func (c *Scrubber) Add(s Secret) {
 	v := s.value
 	if len(v) < minScrubbed {
 		return
 	}
+	forms := []string{v, url.QueryEscape(v), url.PathEscape(v), inside(strconv.Quote(v))}
+	quoted, _ := json.Marshal(v)
+	forms = append(forms, inside(string(quoted)), inside(string(quoteJSON(v))))
+	forms = append(forms, base64Forms(v)...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	quoted, _ := json.Marshal(v)
-	for _, f := range []string{
-		v,
-		url.QueryEscape(v),
-		url.PathEscape(v),
-		base64.StdEncoding.EncodeToString([]byte(v)),
-		base64.RawStdEncoding.EncodeToString([]byte(v)),
-		base64.URLEncoding.EncodeToString([]byte(v)),
-		base64.RawURLEncoding.EncodeToString([]byte(v)),
-		string(quoted[1 : len(quoted)-1]),
-	} {
-		if !slices.ContainsFunc(c.forms, func(g []byte) bool { return string(g) == f }) {
-			c.forms = append(c.forms, []byte(f))
+	for _, f := range forms {
+		// A part of what replaces secrets cannot be told from it.
+		if len(f) >= minScrubbed && !strings.Contains(Redacted, f) && !slices.Contains(c.forms, f) {
+			c.forms = append(c.forms, f)
 		}
 	}
-	slices.SortStableFunc(c.forms, func(a, b []byte) int { return cmp.Compare(len(b), len(a)) })
+	slices.SortStableFunc(c.forms, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 }
 
-// String returns s with every known secret replaced.
+func inside(quoted string) string { return quoted[1 : len(quoted)-1] }
+
+// base64Forms returns v in base64, and what all texts in base64 share that hold v somewhere, as the credentials of basic authentication do:
+// the digits that no neighbour has a bit of. There are three, by v's place among groups of three bytes.
+func base64Forms(v string) []string {
+	var forms []string
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		forms = append(forms, e.EncodeToString([]byte(v)), e.WithPadding(base64.NoPadding).EncodeToString([]byte(v)))
+		for before := range 3 {
+			digits := e.WithPadding(base64.NoPadding).EncodeToString(append(make([]byte, before), v...))
+			forms = append(forms, digits[(before*8+5)/6:(before+len(v))*8/6])
+		}
+	}
+	return forms
+}
+
+// String returns s with every known secret, and what looks like one, replaced.
 func (c *Scrubber) String(s string) string {
 	c.mu.RLock()
-	defer c.mu.RUnlock()
 	for _, f := range c.forms {
-		s = strings.ReplaceAll(s, string(f), Redacted)
+		s = strings.ReplaceAll(s, f, Redacted)
 	}
-	return s
+	c.mu.RUnlock()
+	return redactPatterns(s)
 }
 
 // Writer returns a writer that scrubs each Write before it hands it to w. A secret that is split over two writes is not found:
@@ -69,15 +81,7 @@ type scrubWriter struct {
 }
 
 func (s scrubWriter) Write(p []byte) (int, error) {
-	s.c.mu.RLock()
-	out := p
-	for _, f := range s.c.forms {
-		if bytes.Contains(out, f) {
-			out = bytes.ReplaceAll(out, f, []byte(Redacted))
-		}
-	}
-	s.c.mu.RUnlock()
-	if _, err := s.w.Write(out); err != nil {
+	if _, err := io.WriteString(s.w, s.c.String(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -28,7 +28,8 @@ func TestASecretNeverPrints(t *testing.T) {
 	if err := json.NewEncoder(&out).Encode(s); err != nil {
 		t.Fatal(err)
 	}
-	for _, form := range []string{canary, url.QueryEscape(canary), base64.StdEncoding.EncodeToString([]byte(canary)), fmt.Sprintf("%x", canary)} {
+	base64ed, hexed := base64.StdEncoding.EncodeToString([]byte(canary)), fmt.Sprintf("%x", canary)
+	for _, form := range []string{canary, url.QueryEscape(canary), base64ed, hexed} {
 		if strings.Contains(out.String(), form) {
 			t.Errorf("found %s in %s", form, out.String())
 		}
