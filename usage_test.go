@@ -52,6 +52,7 @@ var reveals = map[string]string{
 	"internal/option/parser.go Parser.Int":       "a number",
 	"internal/option/parser.go Parser.Size":      "a number",
 	"internal/option/parser.go Parser.Duration":  "a time span",
+	"internal/broker/users.go users.add":         "a new user's password, for the credentials that are kept of it",
 	"internal/config/config.go walker.path":      "a path",
 	"internal/kafka/client.go newClient":         "user and password, for SASL PLAIN",
 	"internal/kafka/options.go parseBrokers":     "addresses of brokers",

@@ -16,7 +16,8 @@ const (
 type Code string
 
 // The codes. The first digit is the area: 1 configuration and usage, 2 Kafka, 3 Schema Registry, 4 records and schemas, 5 table and
-// store, 6 checkpoint, 7 verification, 9 silt itself.
+// store, 6 checkpoint, 7 verification, 8 the
+// embedded broker and registry, 9 silt itself.
 const (
 	Usage            Code = "E1100" // the command line
 	FileUnreadable   Code = "E1101" // a file that the user named cannot be read
@@ -73,6 +74,10 @@ const (
 	VerifyDuplicate Code = "E7002"
 	VerifyBroken    Code = "E7003" // a wrong count, disorder, a broken range
 
+	FolderInUse  Code = "E8001" // another process runs an embedded service in the directory
+	PortTaken    Code = "E8002"
+	CorruptState Code = "E8003" // what an embedded service kept cannot be read
+
 	Internal    Code = "E9001" // a fault of silt's own
 	Interrupted Code = "E9002" // the user stopped a command before its answer was known
 )
@@ -97,6 +102,8 @@ var exits = map[Code]int{
 	CorruptCheckpoint: ExitFailed, Fenced: ExitFenced, Diverged: ExitFenced, TableInUse: ExitFenced, OtherSource: ExitUsage,
 
 	VerifyMissing: ExitDataLoss, VerifyDuplicate: ExitFailed, VerifyBroken: ExitFailed,
+
+	FolderInUse: ExitFenced, PortTaken: ExitUnavailable, CorruptState: ExitFailed,
 
 	Internal: ExitFailed, Interrupted: ExitFailed,
 }

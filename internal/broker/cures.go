@@ -1,0 +1,153 @@
+package broker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxFetchBytes bounds the records of one answer, but for a first record batch that is larger (KIP-74).
+const maxFetchBytes = 8 << 20
+
+// examine decides what becomes of a request: given to kfake as it is, given to it changed, or answered by the front. In the last case kfake
+// gets an ApiVersions request in its place, so that the answers of a connection keep their order.
+func (c *conn) examine(frame []byte) (waiting, []byte, error) {
+	h, body, err := parseHeader(frame[4:])
+	w := waiting{header: h}
+	if err != nil {
+		return w, nil, err
+	}
+	switch kmsg.Key(h.key) {
+	case kmsg.ApiVersions:
+		w.instead = c.front.apis.answer(h)
+		return w, standIn(h), nil
+	case kmsg.SASLHandshake, kmsg.SASLAuthenticate:
+		w.instead = appendResponse(nil, h.correlation, illegalState(h))
+		return w, standIn(h), nil
+	}
+	if err := c.front.apis.check(h); err != nil {
+		return w, nil, err
+	}
+	req := kmsg.RequestForKey(h.key)
+	req.SetVersion(h.version)
+	if err := req.ReadFrom(body); err != nil {
+		return w, nil, fmt.Errorf("%w: %s version %d", errFrame, kmsg.NameForKey(h.key), h.version)
+	}
+	var answer kmsg.Response
+	changed := false
+	switch req := req.(type) {
+	case *kmsg.ProduceRequest:
+		w.silent = req.Acks == 0
+		if answer = refuseProduce(req); answer != nil && w.silent {
+			return w, nil, fmt.Errorf("%w: records that are refused, with acks=0", errFrame)
+		}
+	case *kmsg.FetchRequest:
+		if answer = refuseFetch(req); answer == nil {
+			divideFetch(req, c.turns)
+			c.turns++
+			changed = true
+		}
+	case *kmsg.CreateTopicsRequest:
+		answer = refuseCreateTopics(req)
+	case *kmsg.CreatePartitionsRequest:
+		answer = refuseCreatePartitions(req)
+	case *kmsg.AlterConfigsRequest:
+		answer = refuseAlterConfigs(req)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		answer = refuseIncrementalAlterConfigs(req)
+	case *kmsg.DescribeUserSCRAMCredentialsRequest:
+		answer = c.front.users.describe(req)
+	case *kmsg.AlterUserSCRAMCredentialsRequest:
+		answer = c.front.users.alter(req)
+	}
+	switch {
+	case answer != nil:
+		w.instead = appendResponse(nil, h.correlation, answer)
+		return w, standIn(h), nil
+	case changed:
+		return w, appendRequest(nil, h.correlation, req), nil
+	}
+	return w, frame, nil
+}
+
+// standIn is the smallest request that kfake answers at once.
+func standIn(h header) []byte {
+	return appendRequest(nil, h.correlation, &kmsg.ApiVersionsRequest{})
+}
+
+// refuseProduce refuses batches that say that the broker set their time: a client's must not (Apache Kafka's LogValidator), and kfake would
+// store such a batch with a wrong checksum.
+func refuseProduce(req *kmsg.ProduceRequest) kmsg.Response {
+	const logAppendTime = 1 << 3
+	if !slices.ContainsFunc(req.Topics, func(t kmsg.ProduceRequestTopic) bool {
+		return slices.ContainsFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
+			return len(p.Records) >= 23 && binary.BigEndian.Uint16(p.Records[21:])&logAppendTime != 0
+		})
+	}) {
+		return nil
+	}
+	resp := kmsg.NewPtrProduceResponse()
+	resp.Version = req.Version
+	text := "Invalid timestamp type: LogAppendTime is not for producers to set"
+	for _, t := range req.Topics {
+		rt := kmsg.NewProduceResponseTopic()
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			rp := kmsg.NewProduceResponseTopicPartition()
+			rp.Partition, rp.ErrorCode, rp.ErrorMessage, rp.BaseOffset = p.Partition, kerr.InvalidTimestamp.Code, &text, -1
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// refuseFetch refuses a fetch within a session: the front gives none (KIP-227 lets a broker do so), because a request of a session names the
+// partitions that changed only, and divideFetch needs all.
+func refuseFetch(req *kmsg.FetchRequest) kmsg.Response {
+	if req.Version < 7 || req.SessionEpoch <= 0 {
+		return nil
+	}
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Version, resp.ErrorCode = req.Version, kerr.FetchSessionIDNotFound.Code
+	return resp
+}
+
+// divideFetch divides the request's limit among its partitions. kfake forgets the aborted transactions of a partition in which it reaches
+// the request's own limit; at a partition's limit it does not. A first batch larger than its partition's share would never be sent behind
+// others that always have data, so each request begins with another partition.
+func divideFetch(req *kmsg.FetchRequest, turn int) {
+	n := 0
+	for _, t := range req.Topics {
+		n += len(t.Partitions)
+	}
+	if n == 0 {
+		return
+	}
+	share := max(min(req.MaxBytes, maxFetchBytes)/int32(min(n, math.MaxInt32)), 1)
+	rotate(req.Topics, turn)
+	for i := range req.Topics {
+		partitions := req.Topics[i].Partitions
+		rotate(partitions, turn/len(req.Topics))
+		for j := range partitions {
+			partitions[j].PartitionMaxBytes = min(partitions[j].PartitionMaxBytes, share)
+		}
+	}
+	req.MaxBytes = math.MaxInt32
+	req.SessionID, req.SessionEpoch = 0, -1
+}
+
+// rotate moves the first n elements to the end.
+func rotate[T any](s []T, n int) {
+	if len(s) < 2 {
+		return
+	}
+	n %= len(s)
+	slices.Reverse(s[:n])
+	slices.Reverse(s[n:])
+	slices.Reverse(s)
+}
