@@ -119,6 +119,29 @@ func TestBadFilesGiveAllTheirErrorsWithPlaces(t *testing.T) {
 	}
 }
 
+// A password without quotes may be anything to YAML: an alias, a tag, a mapping, an error.
+func TestNoErrorPrintsAPasswordThatYAMLMisreads(t *testing.T) {
+	begins := []string{"", "!!int ", "!!bool ", "!!null ", "!!map ", "! ", "!<", "- ", "- - ", "? ", "{? ", "<<: ", "&a "}
+	for _, a := range "!\"#%&'*,-./:;<>?@[\\]^`{|}~" {
+		for _, b := range "!\"&'*,:<[{}|%" {
+			begins = append(begins, string(a), string(a)+string(b))
+		}
+	}
+	for _, begin := range begins {
+		for _, end := range []string{"", ":", " x", "}", "}}", ": x", "{y", "*", "!", "%zz"} {
+			text := "source:\n  kafka:\n    kafka.sasl.password: " + begin + "canary" + end + "\n"
+			p, err := load([]byte(text), nil)
+			if err == nil {
+				err = p.Err()
+			}
+			var out bytes.Buffer
+			if err := term.WriteProblems(&out, problem.Of(err), false); err != nil || strings.Contains(out.String(), "canary") {
+				t.Fatalf("%s\n%s%v", text, out.String(), err)
+			}
+		}
+	}
+}
+
 // dump shows what a package receives; secrets are revealed and marked.
 func dump(p *config.Pipeline) string {
 	var b strings.Builder

@@ -78,7 +78,7 @@ func syntax(file string, data []byte, err error) *problem.Problem {
 	if !errors.As(err, &le) {
 		return p
 	}
-	p.Message = "not valid YAML: " + le.Message
+	p.Message = "not valid YAML: " + withoutNames(le.Message)
 	p.Why = le.ContextMsg
 	p.Where.Line, p.Where.Col = le.Mark.Line, le.Mark.Column
 	if le.Mark.Line == 0 {
@@ -95,6 +95,17 @@ func syntax(file string, data []byte, err error) *problem.Problem {
 		p.Fix("put quotes around a value that holds a colon and a space, and check the indentation")
 	}
 	return p
+}
+
+// withoutNames takes what the file says out of the parser's message: what YAML takes for an anchor or a tag may be a secret without quotes.
+func withoutNames(message string) string {
+	switch {
+	case strings.HasPrefix(message, "unknown anchor"):
+		return "a value that begins with * names an anchor, and there is none of that name; in quotes it is a text"
+	case strings.HasSuffix(message, "in a YAML tag"):
+		return "a value that begins with ! is a tag; in quotes it is a text"
+	}
+	return message
 }
 
 func lineOf(data []byte, n int) string {
@@ -159,7 +170,9 @@ func (b *builder) node(n *yaml.Node, depth int) *node {
 		return out
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains(coreTags, n.ShortTag()) {
-		b.report(n, problem.InvalidValue, "the tag %s is not allowed", n.ShortTag()).Fix("write the value without a tag")
+		// The tag is not named: it may be a secret without quotes.
+		b.report(n, problem.InvalidValue, "a value that begins with ! has a tag, which is not allowed").
+			Fix("put the value in quotes if the ! is its own; otherwise write it without the tag")
 		out.bad = true
 	}
 	switch n.Kind {
@@ -187,7 +200,7 @@ func (b *builder) node(n *yaml.Node, depth int) *node {
 func (b *builder) mapping(out *node, n *yaml.Node, depth int) {
 	if len(n.Content) == 2 && n.Content[0].Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 {
 		key := "scope/key"
-		if c := n.Content[0].Content; len(c) == 2 && c[0].Kind == yaml.ScalarNode {
+		if c := n.Content[0].Content; len(c) == 2 && c[0].Kind == yaml.ScalarNode && strings.HasPrefix(c[0].Value, "secrets/") {
 			key = strings.TrimPrefix(c[0].Value, "secrets/")
 		}
 		b.report(n, problem.Unsupported, "{{secrets/%s}} is not supported yet", key).Fix("%s", useReference)

@@ -60,3 +60,25 @@ func TestScrubberFindsEveryForm(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+func TestScrubberFindsSecretsWithinWhatLogsAndJSONEscape(t *testing.T) {
+	for _, value := range []string{`pass"word&1`, `a\b<c>d`, "new\nline\x7f\u2028<", "\xffnot\"UTF8&"} {
+		var c Scrubber
+		c.Add(New(value))
+		var out bytes.Buffer
+		w := c.Writer(&out)
+		text := "login with " + value + " refused"
+		slog.New(slog.NewTextHandler(w, nil)).Warn("x", "error", text)
+		slog.New(slog.NewJSONHandler(w, nil)).Warn("x", "error", text)
+		for _, escapeHTML := range []bool{false, true} {
+			e := json.NewEncoder(w)
+			e.SetEscapeHTML(escapeHTML)
+			if err := e.Encode(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := strings.Count(out.String(), "login with "+Redacted+" refused"); n != 4 {
+			t.Errorf("%q: found %d of 4 times in\n%s", value, n, out.String())
+		}
+	}
+}
