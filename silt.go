@@ -29,7 +29,7 @@ type RunOptions struct {
 	Version     string // of silt, for commits and files; "" is devel
 	NewQuery    bool   // a new checkpoint on a table that holds the topic's rows already
 	StopTimeout time.Duration
-	Workers     int   // 0: one a CPU
+	Workers     int   // 0: one a CPU, as far as Memory has room for them
 	Memory      int64 // budget of fetched data and open files, in bytes; 0: 256 MiB
 	Trace       stream.Trace
 	Log         *slog.Logger
@@ -102,11 +102,11 @@ func (o RunOptions) withDefaults() RunOptions {
 	if o.Version == "" {
 		o.Version = "devel"
 	}
-	if o.Workers == 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
+	}
+	if o.Workers == 0 {
+		o.Workers = min(runtime.GOMAXPROCS(0), stream.MostWorkers(o.Memory))
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

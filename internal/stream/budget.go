@@ -6,22 +6,27 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// A Budget bounds the memory of fetched data. Each worker's share (decode buffers, one open file) is taken off before the first fetch;
-// what is left is the fetches'. Workers never wait for it, so nothing deadlocks. Its methods may be called concurrently.
+// A Budget bounds the memory of fetched data. Each worker's share is taken off before the first fetch; what is left is the fetches'.
+// Workers never wait for it, so nothing deadlocks. Its methods may be called concurrently.
 type Budget struct {
 	size int64
 	sem  *semaphore.Weighted
 }
 
-// WorkerShare is what one worker may need beside the chunk it walks: decode buffers, the open page and the compressed pages of a file.
-const WorkerShare = 24 << 20
+const (
+	// workerShare is what one worker is taken to need beside the chunk it walks: decode buffers, the open pages and the compressed pages of
+	// a file. Nothing holds a worker to it: a table of very many columns with large dictionaries takes more.
+	workerShare = 24 << 20
+	// minFetchShare keeps fetching possible under the smallest budget.
+	minFetchShare = 4 << 20
+)
 
-// minFetchShare keeps fetching possible under the smallest budget.
-const minFetchShare = 4 << 20
+// MostWorkers is how many workers a budget of total bytes has room for; at least one.
+func MostWorkers(total int64) int { return int(max((total-minFetchShare)/workerShare, 1)) }
 
-// NewBudget splits total bytes between the workers and fetching.
+// NewBudget splits total bytes between the workers, of which there are at most MostWorkers, and fetching.
 func NewBudget(total int64, workers int) *Budget {
-	size := max(total-int64(workers)*WorkerShare, minFetchShare)
+	size := max(total-int64(workers)*workerShare, minFetchShare)
 	return &Budget{size: size, sem: semaphore.NewWeighted(size)}
 }
 
