@@ -273,11 +273,11 @@ func (a *app) interruptible(message string) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c, stop := a.signals()
 	done := make(chan struct{})
-	go func() {
+	wait := func() error {
 		for n := 0; ; n++ {
 			select {
 			case <-done:
-				return
+				return nil
 			case <-c:
 			}
 			if n > 0 {
@@ -286,6 +286,13 @@ func (a *app) interruptible(message string) (context.Context, func()) {
 				a.exit(problem.ExitFailed)
 			}
 			a.say("%s", message)
+			cancel()
+		}
+	}
+	go func() {
+		if err := problem.Catch("handling a signal", wait); err != nil {
+			a.log.Error("the query stops", "error", err)
+			stop() // the next signal ends the process
 			cancel()
 		}
 	}()

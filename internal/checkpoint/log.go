@@ -101,8 +101,7 @@ func (l *Log) Plan(ctx context.Context, b stream.Batch) error {
 		return err
 	}
 	l.newest, l.last = b.ID, next
-	l.purge.before(b.ID - retained)
-	return nil
+	return l.purge.before(b.ID - retained)
 }
 
 // Done implements stream.Log. A commits/N that cannot be read is written anew.

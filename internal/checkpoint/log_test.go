@@ -816,3 +816,26 @@ func TestALocalCheckpointIsCleanedOfTemporaryFiles(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// panics is a store in which nothing can be removed.
+type panics struct{ store.Store }
+
+func (panics) Delete(context.Context, string) error { panic("delete") }
+
+func TestAPanicOfTheRemovalIsTheNextPlansError(t *testing.T) {
+	m := store.NewMemory(nil)
+	put(t, m, metadataKey, string(formatMetadata(queryID)))
+	for n := int64(0); n <= 200; n++ {
+		put(t, m, offsetsKey(n), string(entry{}.following(ends(n, n), time.UnixMilli(n)).format()))
+		put(t, m, commitsKey(n), commitEntry)
+	}
+	l, _ := opened(t, panics{m}, Options{})
+	if err := l.Plan(t.Context(), batch(201, ends(200, 200), ends(201, 201), 1)); err != nil {
+		t.Fatal(err)
+	}
+	l.purge.wg.Wait()
+	err := l.Plan(t.Context(), batch(202, ends(201, 201), ends(202, 202), 1))
+	if ps := problem.Of(err); len(ps) != 1 || ps[0].Code != problem.Internal || ps[0].Retryable {
+		t.Errorf("got %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 )
 
@@ -21,6 +22,7 @@ type purger struct {
 	mu      sync.Mutex
 	low     int64 // no entry below it is left
 	running bool
+	failed  error // a removal panicked
 	wg      sync.WaitGroup
 }
 
@@ -36,21 +38,26 @@ func (p *purger) oldest(n int64) {
 	p.low = n
 }
 
-// before removes the entries of the batches below n.
-func (p *purger) before(n int64) {
+// before removes the entries of the batches below n. The error is that of an earlier removal, and no outage.
+func (p *purger) before(n int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running || n <= p.low {
-		return
+	if p.failed != nil || p.running || n <= p.low {
+		return p.failed
 	}
 	p.running = true
 	from, to := p.low, min(n, p.low+maxPurge)
 	p.wg.Go(func() {
-		at := p.remove(from, to)
+		at := from
+		err := problem.Catch("removing old entries of the checkpoint", func() error {
+			at = p.remove(from, to)
+			return nil
+		})
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.low, p.running = at, false
+		p.low, p.running, p.failed = at, false, err
 	})
+	return nil
 }
 
 // remove returns the first batch whose entries could not all be removed, or to.

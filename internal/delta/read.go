@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 )
 
@@ -157,7 +158,12 @@ func (l *Log) eachFetched(ctx context.Context, first, step, n int64, do func(ver
 	}()
 	group, gctx := errgroup.WithContext(ctx)
 	for i := range commits {
-		group.Go(func() (err error) { commits[i], err = l.fetch(gctx, first+int64(i)*step); return err })
+		group.Go(func() error {
+			return problem.Catch("reading the log", func() (err error) {
+				commits[i], err = l.fetch(gctx, first+int64(i)*step)
+				return err
+			})
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err

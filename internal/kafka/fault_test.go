@@ -562,3 +562,15 @@ func TestFetchNeedsNoBounds(t *testing.T) {
 	ranges := sourcetest.Whole(t, openSource(t, testOptions(p.Brokers, clicks), SourceConfig{}, nil))
 	checkAll(t, openSource(t, testOptions(p.Brokers, clicks), SourceConfig{}, nil), p, ranges) // an open batch after a crash
 }
+
+func TestAPanicBesideTheLoopEndsTheFetch(t *testing.T) {
+	p := filled(t, 2, 3, nil)
+	s := openSource(t, testOptions(p.Brokers, clicks), SourceConfig{Jitter: func() float64 { panic("jitter") }}, nil)
+	ranges := sourcetest.Whole(t, s)
+	p.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition, Count: 1, Topic: clicks})
+	_, _, err := sourcetest.TryFetch(t, s, ranges)
+	if l := problem.Of(err); len(l) != 1 || l[0].Code != problem.Internal || !strings.Contains(l[0].Message, "jitter") {
+		t.Errorf("got %v", err)
+	}
+	checkBudget(t, s)
+}

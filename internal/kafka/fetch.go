@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -30,10 +31,9 @@ func (s *Source) Fetch(ctx context.Context, ranges []stream.Range, out chan<- st
 	}
 	f.recall()
 	f.place()
-	err := f.run()
-	cancel()
-	f.drain()
-	if err != nil {
+	defer f.drain()
+	defer cancel()
+	if err := f.run(); err != nil {
 		return nil, err
 	}
 	return f.gaps, nil
@@ -150,12 +150,16 @@ func (f *fetcher) drain() {
 	}
 }
 
-// beside runs work in a goroutine; the function that work returns runs in the loop.
+// beside runs work in a goroutine; the function that work returns runs in the loop. A panic ends the call.
 func (f *fetcher) beside(work func() event) {
 	f.wg.Add(1)
 	go func() {
 		defer f.wg.Done()
-		f.events <- work()
+		var e event
+		if err := problem.Catch("fetching", func() error { e = work(); return nil }); err != nil {
+			e.apply = func() { f.err = err }
+		}
+		f.events <- e
 	}()
 }
 

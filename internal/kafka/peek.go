@@ -358,8 +358,12 @@ func (k *peeker) fetchOnce(ctx context.Context, parts []*peekPart, wait time.Dur
 	for _, leader := range slices.Sorted(maps.Keys(byLeader)) {
 		req := k.request(byLeader[leader], wait)
 		go func() {
-			resp, err := k.c.kgo.Broker(int(leader)).Request(ctx, req)
-			outcomes <- outcome{leader, resp, err}
+			o := outcome{leader: leader}
+			o.err = problem.Catch("looking at records", func() (err error) {
+				o.resp, err = k.c.kgo.Broker(int(leader)).Request(ctx, req)
+				return err
+			})
+			outcomes <- o
 		}()
 	}
 	var failed error

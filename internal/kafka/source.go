@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -136,6 +137,9 @@ func (s *Source) Bounds(ctx context.Context) (stream.Bounds, error) {
 			doubt++
 			err = errBehind
 		}
+		if len(problem.Of(err)) > 0 { // no outage
+			return stream.Bounds{}, err
+		}
 		if err != nil {
 			if worthLogging(failures + 1) {
 				s.log.Warn("Kafka does not give the topics' offsets; trying again", "failures", failures+1, "error", err)
@@ -239,8 +243,12 @@ func (s *Source) bounds(ctx context.Context, views map[string]topicView) (stream
 			at   int64
 		}{{b.First, stream.Earliest}, {b.Next, stream.Latest}} {
 			go func() {
-				offsets, err := s.listOffsets(ctx, leader, tps, ask.at, views)
-				outcomes <- outcome{ask.into, offsets, err}
+				o := outcome{into: ask.into}
+				o.err = problem.Catch("asking for offsets", func() (err error) {
+					o.offsets, err = s.listOffsets(ctx, leader, tps, ask.at, views)
+					return err
+				})
+				outcomes <- o
 			}()
 		}
 	}

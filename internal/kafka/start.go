@@ -50,7 +50,9 @@ func (c *Client) reach(ctx context.Context) (seed int, err error) {
 	}
 	outcomes := make(chan outcome, len(c.opts.Brokers))
 	for i, addr := range c.opts.Brokers {
-		go func() { outcomes <- outcome{i, c.probe(ctx, addr)} }()
+		go func() {
+			outcomes <- outcome{i, problem.Catch("probing "+addr, func() error { return c.probe(ctx, addr) })}
+		}()
 	}
 	var worst *problem.Problem
 	for range c.opts.Brokers {
@@ -152,8 +154,12 @@ func (c *Client) tryRead(ctx context.Context, views map[string]topicView) error 
 	outcomes := make(chan outcome, len(leaders))
 	for id, req := range leaders {
 		go func() {
-			resp, err := c.kgo.Broker(int(id)).Request(ctx, req)
-			outcomes <- outcome{id, resp, err}
+			o := outcome{leader: id}
+			o.err = problem.Catch("asking a leader", func() (err error) {
+				o.resp, err = c.kgo.Broker(int(id)).Request(ctx, req)
+				return err
+			})
+			outcomes <- o
 		}()
 	}
 	var failed *problem.Problem
@@ -193,6 +199,9 @@ func deniedTopic(resp *kmsg.FetchResponse, views map[string]topicView) string {
 
 // connectProblem says why no connection to a broker came about.
 func (c *Client) connectProblem(ctx context.Context, addr string, err error) *problem.Problem {
+	if l := problem.Of(err); len(l) > 0 {
+		return l[0]
+	}
 	var d *dialError
 	if errors.As(err, &d) {
 		addr = d.addr
@@ -279,7 +288,7 @@ func (c *Client) loginProblem(ctx context.Context, addr string, err error) *prob
 	var eof *kgo.ErrFirstReadEOF
 	why := errors.New(c.scrub(err.Error()))
 	switch {
-	case errors.As(err, &d):
+	case errors.As(err, &d), len(problem.Of(err)) > 0:
 		return c.connectProblem(ctx, addr, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return problem.New(problem.BrokerLogin, "broker %s refused the login", addr).Because(why).

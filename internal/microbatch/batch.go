@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"github.com/siltlake/silt/internal/problem"
@@ -70,7 +69,7 @@ func (r *reading) fetch(ctx context.Context, ranges []stream.Range) []stream.Gap
 		return nil
 	}
 	var gaps []stream.Gap
-	err := safely("fetching", func() (err error) {
+	err := problem.Catch("fetching", func() (err error) {
 		gaps, err = r.source.Fetch(ctx, ranges, r.chunks)
 		return err
 	})
@@ -154,13 +153,14 @@ type worker struct {
 	bytes   int64
 }
 
-// run reads chunks until the channel is closed; after an error it only releases them, so that the source does not block.
+// run reads chunks until the channel is closed; after an error it only releases them, so that the source does not block. A panic is an
+// error like any other: no part of a batch stays behind.
 func (w *worker) run() {
-	if err := safely("opening a writer", w.open); err != nil {
+	if err := problem.Catch("opening a writer", w.open); err != nil {
 		w.r.fail(w, err)
 	}
 	for c := range w.r.chunks {
-		err := safely("decoding", func() error {
+		err := problem.Catch("decoding", func() error {
 			defer c.Release()
 			if !w.r.take(w, c.Range()) {
 				return nil
@@ -171,7 +171,7 @@ func (w *worker) run() {
 			w.r.fail(w, err)
 		}
 	}
-	if err := safely("closing a writer", w.close); err != nil {
+	if err := problem.Catch("closing a writer", w.close); err != nil {
 		w.r.fail(w, err)
 	}
 }
@@ -221,19 +221,6 @@ func (w *worker) close() error {
 	}
 	w.report = w.decoder.Report()
 	return nil
-}
-
-// safely turns a panic into a problem: a fault of silt's own must not take the process down with other queries in it, and never leaves a
-// part of a batch behind.
-func safely(doing string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p := problem.New(problem.Internal, "panic while %s: %v", doing, v)
-			p.Why = string(debug.Stack())
-			err = p.Fix("report this with the lines above; the batch was not committed")
-		}
-	}()
-	return f()
 }
 
 // checkCounts refuses to commit what does not add up: every record that was served is a row or rejected.

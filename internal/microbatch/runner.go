@@ -402,7 +402,7 @@ func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h har
 		return harvest{}, err
 	}
 	err = q.timed(addBatch, fmt.Sprint("commit ", b.ID), func() error {
-		return safely("committing", func() error {
+		return problem.Catch("committing", func() error {
 			version, err := tx.Commit(q.work, h.report)
 			if err == nil {
 				q.version = version

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -53,5 +55,26 @@ func TestNearest(t *testing.T) {
 		if got := Nearest(tt.name, options); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestCatchMakesAPanicAnError(t *testing.T) {
+	for name, f := range map[string]func() error{
+		"text":                   func() error { panic("index out of range") },
+		"error":                  func() error { panic(fs.ErrExist) },
+		"a fault of the runtime": func() error { return []error{}[len(os.Args)] },
+	} {
+		err := Catch("counting", f)
+		var p *Problem
+		if !errors.As(err, &p) || p.Code != Internal || !strings.HasPrefix(p.Message, "panic while counting: ") ||
+			!strings.Contains(p.Why, "problem_test.go") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if err := Catch("counting", func() error { return fs.ErrExist }); err != fs.ErrExist {
+		t.Errorf("an error became %v", err)
+	}
+	if err := Catch("counting", func() error { return nil }); err != nil {
+		t.Errorf("success became %v", err)
 	}
 }

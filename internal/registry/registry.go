@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
 )
 
@@ -213,7 +214,11 @@ func (c *Client) start(ctx context.Context, id int32) *flight {
 	c.flights[id] = f
 	c.flying.Go(func() {
 		defer cancel()
-		s, err := c.fetch(ctx, id)
+		var s Schema
+		err := problem.Catch("asking for a schema", func() (err error) {
+			s, err = c.fetch(ctx, id)
+			return err
+		})
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		f.schema, f.err = s, err

@@ -679,3 +679,19 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// panicking is a transport that stands for a fault of silt's own in the goroutine that asks.
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("round trip") }
+
+func TestAPanicIsTheErrorOfAllWhoWait(t *testing.T) {
+	c := New(Options{Endpoints: []Endpoint{{URL: url.URL{Scheme: "http", Host: "registry.invalid"}}}}, Env{Transport: panicking{}})
+	defer c.Close()
+	for range 2 { // what panicked is not remembered
+		_, err := c.Schema(t.Context(), 1)
+		if ps := problem.Of(err); len(ps) != 1 || ps[0].Code != problem.Internal || !strings.Contains(ps[0].Message, "round trip") {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/delta"
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/stream"
 )
@@ -164,8 +165,10 @@ func (k *Sink) checkpoint(s *delta.Snapshot) {
 	k.background.Go(func() {
 		defer func() { <-k.writing }()
 		defer k.deps.Trace.Step("log checkpoint")()
-		if err := k.log.WriteCheckpoint(context.Background(), s); err != nil && !errors.Is(err, delta.ErrNoCheckpoint) {
-			k.deps.Log.Warn("the log checkpoint could not be written; the next one is tried", "table", k.deps.Store.URL(), "version", s.Version(), "error", err)
+		err := problem.Catch("writing a log checkpoint", func() error { return k.log.WriteCheckpoint(context.Background(), s) })
+		if err != nil && !errors.Is(err, delta.ErrNoCheckpoint) {
+			k.deps.Log.Warn("the log checkpoint could not be written; the next one is tried", "table", k.deps.Store.URL(),
+				"version", s.Version(), "error", err)
 		}
 	})
 }
@@ -178,7 +181,11 @@ func (k *Sink) clean() {
 	}
 	k.cleaned = true
 	k.background.Go(func() {
-		n, err := store.Clean(context.Background(), k.deps.Store, "", k.deps.Now().Add(-store.Abandoned))
+		var n int
+		err := problem.Catch("removing unfinished files", func() (err error) {
+			n, err = store.Clean(context.Background(), k.deps.Store, "", k.deps.Now().Add(-store.Abandoned))
+			return err
+		})
 		switch {
 		case err != nil:
 			k.deps.Log.Warn("unfinished files of killed runs could not be removed", "table", k.deps.Store.URL(), "error", err)

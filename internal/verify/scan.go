@@ -248,7 +248,7 @@ func (s *scanner) fetch(ctx context.Context, source stream.Source, ranges []stre
 		var recs stream.Records
 		for c := range chunks {
 			if failed == nil {
-				failed = s.chunk(c, &recs)
+				failed = problem.Catch("reading the topic", func() error { return s.chunk(c, &recs) })
 			}
 			c.Release()
 			if failed != nil {
