@@ -2,6 +2,7 @@ package microbatch
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/siltlake/silt/internal/option"
@@ -48,7 +49,7 @@ func ParseTrigger(vs option.Values) (Trigger, []*problem.Problem) {
 	if timed {
 		t.Kind = ProcessingTime
 	}
-	t.Interval = p.Duration("processingTime", 0, 0, 1<<63-1)
+	t.Interval = p.Duration("processingTime", 0, 0, math.MaxInt64)
 	if p.Bool("availableNow", false) {
 		if timed {
 			p.Report(interval, problem.Conflict, "%s and availableNow exclude each other", interval.Key).Fix("keep one of them")

@@ -25,7 +25,8 @@ func TestParseTrigger(t *testing.T) {
 		{"availableNow: false", []option.Value{v("availableNow", "false")}, Trigger{}, ""},
 		{"both", []option.Value{v("processingTime", "1s"), v("availableNow", "true")}, Trigger{}, "exclude each other"},
 		{"once", []option.Value{v("once", "true")}, Trigger{}, "once is not supported yet"},
-		{"months have no length", []option.Value{v("processingTime", "1 month")}, Trigger{}, "processingTime"},
+		{"months have no length", []option.Value{v("processingTime", "1 month")}, Trigger{},
+			`processingTime is "1 month"; want a duration of at least 0s, such as 10s or "10 seconds"`},
 		{"a typo", []option.Value{v("processingTimes", "1s")}, Trigger{}, `did you mean "processingTime"?`},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,7 @@
 package option
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +86,24 @@ func TestParseSize(t *testing.T) {
 	}
 	if got := FormatSize(128 << 20); got != "128MiB" {
 		t.Error(got)
+	}
+}
+
+func TestDurationsSayTheirBounds(t *testing.T) {
+	tests := []struct {
+		most time.Duration
+		want string
+	}{
+		{time.Hour, `p is "2h30x"; want a duration from 1s to 1h0m0s, such as 10s or "10 seconds"`},
+		{math.MaxInt64, `p is "2h30x"; want a duration of at least 1s, such as 10s or "10 seconds"`},
+	}
+	for _, tt := range tests {
+		p := NewParser(NewValues("s", at(1, 1), Value{Key: "p", Text: "2h30x", Pos: at(2, 3)}))
+		if got := p.Duration("p", time.Minute, time.Second, tt.most); got != time.Minute {
+			t.Errorf("got %v in place of the default", got)
+		}
+		if ps := p.Finish(); len(ps) != 1 || ps[0].Message != tt.want {
+			t.Errorf("got %v, want %s", ps, tt.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package option
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -155,7 +156,7 @@ func (p *Parser) Size(key string, fallback, least, most int64) int64 {
 	return n
 }
 
-// Duration returns a time span in [least, most], written as Go or Spark write it: 10s, "10 seconds".
+// Duration returns a time span in [least, most], written as Go or Spark write it: 10s, "10 seconds". The largest Duration is no bound.
 func (p *Parser) Duration(key string, fallback, least, most time.Duration) time.Duration {
 	v, ok := p.scalar(key)
 	if !ok {
@@ -163,7 +164,11 @@ func (p *Parser) Duration(key string, fallback, least, most time.Duration) time.
 	}
 	d, ok := ParseDuration(v.Reveal())
 	if !ok || d < least || d > most {
-		p.Report(v, problem.InvalidValue, "%s is %q; want a duration from %s to %s, such as 10s or \"10 seconds\"", v.Key, v.Shown(), least, most)
+		bounds := fmt.Sprintf("from %s to %s", least, most)
+		if most == math.MaxInt64 {
+			bounds = fmt.Sprintf("of at least %s", least)
+		}
+		p.Report(v, problem.InvalidValue, "%s is %q; want a duration %s, such as 10s or \"10 seconds\"", v.Key, v.Shown(), bounds)
 		return fallback
 	}
 	return d
