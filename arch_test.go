@@ -19,7 +19,7 @@ const module = "github.com/siltlake/silt"
 var layers = []map[string][]string{
 	0: {"column": nil, "problem": nil},
 	1: {"secret": nil, "stream": nil, "avro": nil, "parquet": nil, "term": nil},
-	2: {"option": {"secret"}, "broker": {"secret"}},
+	2: {"option": {"secret"}, "broker": {"secret"}, "registryd": {"secret"}},
 	3: {
 		"config": {"option"}, "store": {"option"}, "registry": {"option"},
 		"kafka": {"option", "stream"}, "microbatch": {"option", "stream"},
