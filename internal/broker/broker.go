@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -114,7 +113,7 @@ func (b *Broker) prepare() (net.Listener, *tls.Config, error) {
 
 // startCluster recovers what a crash left and starts kfake on it.
 func (b *Broker) startCluster(ctx context.Context) error {
-	if err := recoverData(ctx, b.opts); err != nil {
+	if err := recoverData(ctx, filepath.Join(b.opts.Dir, dataDir), b.opts.Now, b.opts.Log); err != nil {
 		return err
 	}
 	const never = 100 * 365 * 24 * time.Hour
@@ -191,7 +190,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		b.stopRetention()
 		b.background.Wait()
 		b.stop()
-		b.closeErr = errors.Join(b.front.shut(ctx), writeFile(filepath.Join(b.opts.Dir, cleanFile), nil), b.unlock())
+		b.closeErr = errors.Join(b.front.shut(ctx), writeFile(filepath.Join(b.opts.Dir, dataDir, cleanFile), nil), b.unlock())
 	})
 	return b.closeErr
 }
@@ -222,14 +221,4 @@ func (l clusterLog) Logf(level kfake.LogLevel, format string, args ...any) {
 	if l.log.Enabled(context.Background(), at) {
 		l.log.Log(context.Background(), at, fmt.Sprintf(format, args...), "part", "kfake")
 	}
-}
-
-// recoverData removes the mark of a clean stop; without one it repairs what a crash left.
-func recoverData(_ context.Context, o Options) error {
-	mark := filepath.Join(o.Dir, cleanFile)
-	err := os.Remove(mark)
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
 }

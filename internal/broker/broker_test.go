@@ -211,12 +211,8 @@ func TestARestartKeepsTopicsRecordsOffsetsUsersAndThePort(t *testing.T) {
 	cl := client(t, b)
 	createTopic(t, cl, "t", 1, map[string]*string{"retention.ms": kadm.StringPtr("86400000")})
 	produce(t, cl, "t", "a", "b")
+	commitGroup(t, cl, "g", 1)
 	adm := kadm.NewClient(cl)
-	var offsets kadm.Offsets
-	offsets.AddOffset("t", 0, 1, -1)
-	if err := adm.CommitAllOffsets(testContext(t), "g", offsets); err != nil {
-		t.Fatal(err)
-	}
 	before, err := adm.ListTopics(testContext(t))
 	if err != nil {
 		t.Fatal(err)
@@ -240,12 +236,8 @@ func TestARestartKeepsTopicsRecordsOffsetsUsersAndThePort(t *testing.T) {
 	if got := consume(t, b, 2, kgo.ConsumeTopics("t")); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("got %v", got)
 	}
-	fetched, err := adm.FetchOffsets(testContext(t), "g")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o, ok := fetched.Lookup("t", 0); !ok || o.At != 1 {
-		t.Errorf("committed offset %v, want 1", o.At)
+	if got := committedOffset(t, cl, "g"); got != 1 {
+		t.Errorf("committed offset %d, want 1", got)
 	}
 	configs, err := adm.DescribeTopicConfigs(testContext(t), "t")
 	if err != nil {
@@ -514,4 +506,26 @@ func TestTheDirectoryIsForItsOwnerAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func commitGroup(t testing.TB, cl *kgo.Client, group string, offset int64) {
+	t.Helper()
+	var offsets kadm.Offsets
+	offsets.AddOffset("t", 0, offset, -1)
+	if err := kadm.NewClient(cl).CommitAllOffsets(testContext(t), group, offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func committedOffset(t testing.TB, cl *kgo.Client, group string) int64 {
+	t.Helper()
+	fetched, err := kadm.NewClient(cl).FetchOffsets(testContext(t), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, ok := fetched.Lookup("t", 0)
+	if !ok {
+		return -1
+	}
+	return o.At
 }

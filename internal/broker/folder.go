@@ -17,13 +17,13 @@ import (
 // The files of a broker's directory. All are for the owner alone.
 const (
 	lockFile   = "lock"
-	stateFile  = "broker.json"  // port and API key
-	usersFile  = "users.json"   // credentials, no passwords
-	caFile     = "ca.pem"       // what clients have to trust
-	caKeyFile  = "ca-key.pem"   // signs the server's certificates
-	serverFile = "server.pem"   // key and chain
-	dataDir    = "data"         // kfake's
-	cleanFile  = "data/stopped" // there after a clean stop, while no broker runs
+	stateFile  = "broker.json" // port and API key
+	usersFile  = "users.json"  // credentials, no passwords
+	caFile     = "ca.pem"      // what clients have to trust
+	caKeyFile  = "ca-key.pem"  // signs the server's certificates
+	serverFile = "server.pem"  // key and chain
+	dataDir    = "data"        // kfake's
+	cleanFile  = "stopped"     // in data: there after a clean stop, while no broker runs
 )
 
 // A Credential is what a client logs in with.
