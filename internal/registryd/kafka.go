@@ -104,8 +104,11 @@ func (j *KafkaJournal) create(ctx context.Context, admin *kadm.Client, replicati
 	if replication == 0 {
 		replication = -1
 	}
-	compact, size := "compact", fmt.Sprint(maxRecord)
-	_, err := admin.CreateTopic(ctx, 1, replication, map[string]*string{"cleanup.policy": &compact, "max.message.bytes": &size}, j.topic)
+	// Kafka keeps what a compacted topic holds whatever its age. The embedded broker does not, unless it is told so: its schemas would be
+	// gone after the default of seven days.
+	compact, size, never := "compact", fmt.Sprint(maxRecord), "-1"
+	_, err := admin.CreateTopic(ctx, 1, replication, map[string]*string{"cleanup.policy": &compact, "max.message.bytes": &size,
+		"retention.ms": &never, "retention.bytes": &never}, j.topic)
 	switch {
 	case err == nil || errors.Is(err, kerr.TopicAlreadyExists):
 		return nil
@@ -178,8 +181,14 @@ func (j *KafkaJournal) Replay(ctx context.Context, from int64, apply func(Record
 	if end <= from {
 		return from, fmt.Errorf("topic %s ends at %d, before %d: it was deleted or truncated", j.topic, end, from)
 	}
-	client, err := kgo.NewClient(append(j.opts[:len(j.opts):len(j.opts)], kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{j.topic: {0: kgo.NewOffset().At(from)}}))...)
+	// Compaction may have moved the log's start beyond from. Control records are kept because positions are counted by what comes.
+	start := kgo.NewOffset().AtStart()
+	at := start
+	if from > 0 {
+		at = kgo.NewOffset().At(from)
+	}
+	client, err := kgo.NewClient(append(j.opts[:len(j.opts):len(j.opts)], kgo.KeepControlRecords(), kgo.ConsumeResetOffset(start),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{j.topic: {0: at}}))...)
 	if err != nil {
 		return from, err
 	}
