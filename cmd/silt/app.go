@@ -21,11 +21,13 @@ import (
 
 // A process is what the command line uses of the operating system; tests give another one.
 type process struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	signals        func() (c <-chan os.Signal, stop func())
 	env            func(name string) (string, bool)
 	exit           func(status int) // of a second interrupt; does not return in a real process
 	terminal       bool             // stderr is one
+	interactive    bool             // so is stdin: somebody can be asked
 	width          func() int       // of the terminal
 	build          *debug.BuildInfo // may be nil
 	engine         engine
@@ -58,9 +60,11 @@ type cli struct {
 	// What many type first; the same as the command.
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version of silt."`
 
-	Run     runCmd     `cmd:"" help:"Run a pipeline: Kafka topics into a Delta table, exactly once."`
-	Table   tableCmd   `cmd:"" help:"Look at a table and prove what is in it."`
-	Version versionCmd `cmd:"" help:"Print the version of silt."`
+	Run      runCmd      `cmd:"" help:"Run a pipeline: Kafka topics into a Delta table, exactly once."`
+	Table    tableCmd    `cmd:"" help:"Look at a table and prove what is in it."`
+	Topic    topicCmd    `cmd:"" help:"Look at Kafka topics, make them, and write to them."`
+	Registry registryCmd `cmd:"" help:"Look at the schemas of a registry, compare, check and register them."`
+	Version  versionCmd  `cmd:"" help:"Print the version of silt."`
 }
 
 type tableCmd struct {

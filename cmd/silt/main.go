@@ -15,6 +15,7 @@ import (
 func main() {
 	build, _ := debug.ReadBuildInfo()
 	a := newApp(process{
+		stdin:  os.Stdin,
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		// Two signals may come before anybody looks.
@@ -23,9 +24,10 @@ func main() {
 			signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 			return c, func() { signal.Stop(c) }
 		},
-		env:      os.LookupEnv,
-		exit:     os.Exit,
-		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		env:         os.LookupEnv,
+		exit:        os.Exit,
+		terminal:    term.IsTerminal(int(os.Stderr.Fd())),
+		interactive: term.IsTerminal(int(os.Stderr.Fd())) && term.IsTerminal(int(os.Stdin.Fd())),
 		width: func() int {
 			if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
 				return w

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -40,7 +41,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: withCommands(clusterCommands, map[string]func(*testscript.TestScript, bool, []string){
 			// status N PROGRAM ARGS...: the exit status is N.
 			"status": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {
@@ -69,8 +70,15 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte("#"), n), 0o666))
 			},
-		},
+		}),
 	})
+}
+
+// withCommands is both sets of commands together.
+func withCommands(a, b map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }
 
 // A buffer is an output that goroutines share.

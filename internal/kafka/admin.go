@@ -342,7 +342,7 @@ func (c *Client) adminProblem(ctx context.Context, what, topic string, err error
 		errors.Is(err, kerr.InvalidReplicaAssignment), errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation),
 		errors.Is(err, kerr.InvalidRequest):
 		return problem.New(problem.InvalidValue, "the broker refuses to %s: %s", subject, answer.Message).At(where).Because(errors.New(why)).
-			Fix("correct the partitions, the replication factor or --config")
+			Fix("correct the partitions, the replication factor or --topic-config")
 	}
 	p := problem.New(problem.BrokerError, "the broker cannot %s: %s", subject, answer.Message).At(where).Because(errors.New(why))
 	p.Retryable = kerr.IsRetriable(err)

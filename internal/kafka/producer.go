@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 )
 
 const (
-	// produceTimeout is how long a record may be on its way.
+	// produceTimeout is how long nothing may be acknowledged while records are on their way. franz-go's own RecordDeliveryTimeout counts from
+	// a record's timestamp, which may be any.
 	produceTimeout = 30 * time.Second
 	// produceBuffered is how many bytes may be on their way; Produce waits for room.
 	produceBuffered = 32 << 20
@@ -26,12 +28,19 @@ type Producer struct {
 	topic      string
 	partitions int
 
+	ctx      context.Context // of the records; ends at the first timeout
+	cancel   context.CancelCauseFunc
+	watchdog *time.Timer // runs while records are on their way
+
 	mu      sync.Mutex
+	open    int // records on their way
 	written int64
 	failed  error // the first failure
 }
 
-// NewProducer returns a producer for a topic, which must exist.
+var errNoAck = fmt.Errorf("the broker acknowledged nothing within %v", produceTimeout)
+
+// NewProducer returns a producer for a topic, which must exist. What it was given and is not acknowledged is given up when ctx ends.
 func (c *Client) NewProducer(ctx context.Context, topic string) (*Producer, error) {
 	limited, cancel := adminContext(ctx)
 	defer cancel()
@@ -39,13 +48,16 @@ func (c *Client) NewProducer(ctx context.Context, topic string) (*Producer, erro
 	if err != nil {
 		return nil, err
 	}
-	own, err := newClient(c.opts, c.log, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordDeliveryTimeout(produceTimeout),
-		kgo.MaxBufferedBytes(produceBuffered), kgo.RecordPartitioner(chosenPartition{kgo.StickyKeyPartitioner(nil)}),
+	own, err := newClient(c.opts, c.log, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedBytes(produceBuffered), kgo.RecordPartitioner(chosenPartition{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()))
 	if err != nil {
 		return nil, err
 	}
-	return &Producer{c: own, topic: topic, partitions: len(t.Partitions)}, nil
+	p := &Producer{c: own, topic: topic, partitions: len(t.Partitions)}
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
+	p.watchdog = time.AfterFunc(produceTimeout, func() { p.cancel(errNoAck) })
+	p.watchdog.Stop()
+	return p, nil
 }
 
 // Partitions is how many partitions the topic has.
@@ -55,30 +67,43 @@ func (p *Producer) Partitions() int { return p.partitions }
 // A record whose Partition is negative goes where Java's client would put it: by murmur2 of its key, anywhere without one.
 //
 // REQUIRES: r.Partition < p.Partitions().
-func (p *Producer) Produce(ctx context.Context, r Record) error {
+func (p *Producer) Produce(r Record) error {
 	p.mu.Lock()
 	failed := p.failed
+	if failed == nil {
+		if p.open++; p.open == 1 {
+			p.watchdog.Reset(produceTimeout)
+		}
+	}
 	p.mu.Unlock()
 	if failed != nil {
-		return p.problem(ctx, failed)
+		return p.problem(failed)
 	}
 	k := &kgo.Record{Topic: p.topic, Partition: r.Partition, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	p.c.kgo.Produce(ctx, k, func(_ *kgo.Record, err error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if err == nil {
-			p.written++
-		} else if p.failed == nil {
-			p.failed = err
-		}
-	})
+	p.c.kgo.Produce(p.ctx, k, func(_ *kgo.Record, err error) { p.acknowledged(err) })
 	return nil
 }
 
-// Flush waits until everything that was given is written or has failed, and returns how many records are written.
+// acknowledged notes what became of a record.
+func (p *Producer) acknowledged(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.written++
+	} else if p.failed == nil {
+		p.failed = err
+	}
+	if p.open--; p.open > 0 {
+		p.watchdog.Reset(produceTimeout)
+	} else {
+		p.watchdog.Stop()
+	}
+}
+
+// Flush waits until everything that was given is written or has failed, or for ctx, and returns how many records are written.
 func (p *Producer) Flush(ctx context.Context) (written int64, err error) {
 	err = p.c.kgo.Flush(ctx)
 	p.mu.Lock()
@@ -86,27 +111,31 @@ func (p *Producer) Flush(ctx context.Context) (written int64, err error) {
 	if p.failed != nil {
 		err = p.failed
 	}
-	return p.written, p.problem(ctx, err)
+	return p.written, p.problem(err)
 }
 
 // Close closes the producer's connections. What was not flushed may be lost.
-func (p *Producer) Close() { p.c.Close() }
+func (p *Producer) Close() {
+	p.cancel(nil)
+	p.c.Close()
+	p.watchdog.Stop()
+}
 
 // problem says why a record was not written.
-func (p *Producer) problem(ctx context.Context, err error) error {
+func (p *Producer) problem(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, kerr.MessageTooLarge):
 		return problem.New(problem.BrokerError, "a record is larger than topic %s takes: %w", p.topic, err).
 			At(problem.Location{Topic: p.topic}).Fix("raise the topic's max.message.bytes, or produce smaller records")
-	case errors.Is(err, kgo.ErrRecordTimeout):
-		q := problem.New(problem.BrokerUnreachable, "a record for topic %s was not acknowledged within %s", p.topic, produceTimeout).Because(err).
+	case errors.Is(context.Cause(p.ctx), errNoAck):
+		q := problem.New(problem.BrokerUnreachable, "records for topic %s were not acknowledged within %s", p.topic, produceTimeout).Because(err).
 			At(problem.Location{Topic: p.topic}).Fix("check that enough replicas are in sync: silt topic describe %s", p.topic)
 		q.Retryable = true
 		return q
 	}
-	return p.c.adminProblem(ctx, "write to", p.topic, err, "")
+	return p.c.adminProblem(p.ctx, "write to", p.topic, err, "")
 }
 
 // A chosenPartition lets records name their partition, and asks its own partitioner for the others.
