@@ -28,6 +28,7 @@ var layers = []map[string][]string{
 		"decode":     {"option", "stream", "registry", "avro"},
 		"delta":      {"store", "parquet"},
 		"checkpoint": {"store", "stream"},
+		"datagen":    {"kafka", "registry", "avro"},
 	},
 	5: {
 		"table":  {"option", "stream", "delta", "parquet", "store"},
