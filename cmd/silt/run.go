@@ -92,17 +92,20 @@ func (c *runCmd) Run(a *app) error {
 	timeout := time.Duration(c.StopTimeout)
 	ctx, stop := a.interruptible(fmt.Sprintf("stopping: the running batch has %s to commit; once more stops at once", timeout))
 	defer stop()
-	end, err := diagnose(a.env)
+	d, err := diagnose(a.env)
 	if err != nil {
 		return err
 	}
 	err = a.engine.run(ctx, p, silt.RunOptions{
 		Version:  versionOf(a.build).Version,
 		NewQuery: c.NewQuery, StopTimeout: timeout, Workers: c.Workers, Memory: int64(c.Memory), Trace: trace, Log: a.log,
-		OnStart:    func() { a.announce(p) },
-		OnProgress: func(q microbatch.Progress, e microbatch.Extra) { a.progress(c.Output, q, e) },
+		OnStart: func() { a.announce(p) },
+		OnProgress: func(q microbatch.Progress, e microbatch.Extra) {
+			d.batch(e)
+			a.progress(c.Output, q, e)
+		},
 	})
-	return errors.Join(err, end())
+	return errors.Join(err, d.end())
 }
 
 // progress shows a batch: as Spark's JSON on stdout, or as the status line. A wait for data is no batch: only a terminal shows it.

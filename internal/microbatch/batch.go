@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/stream"
@@ -12,8 +13,10 @@ import (
 
 // A harvest is what the workers of a batch met.
 type harvest struct {
-	report stream.Report
-	bytes  int64 // of keys and values
+	report  stream.Report
+	bytes   int64 // of keys and values
+	reading time.Duration
+	waited  []time.Duration // of reading, a worker: see waiting
 }
 
 // A reading is one attempt to read a batch's ranges into a Tx: the source's goroutine sends chunks into one channel, and any worker takes
@@ -28,6 +31,7 @@ type reading struct {
 	tx       stream.Tx
 	chunks   chan stream.Chunk
 	stop     context.CancelFunc // of fetching
+	now      func() time.Time
 
 	mu      sync.Mutex
 	err     error               // the first
@@ -37,10 +41,10 @@ type reading struct {
 
 // read fetches and decodes the ranges with n workers. Every Writer is closed if it returns nil; otherwise the Tx is to be aborted.
 func read(ctx context.Context, source stream.Source, decoding stream.Decoding, tx stream.Tx, ranges []stream.Range,
-	n int) (harvest, error) {
+	n int, now func() time.Time) (harvest, error) {
 	fetching, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &reading{source: source, decoding: decoding, tx: tx, chunks: make(chan stream.Chunk, n), stop: stop}
+	r := &reading{source: source, decoding: decoding, tx: tx, chunks: make(chan stream.Chunk, n), stop: stop, now: now}
 	for range n {
 		w := &worker{r: r, served: map[stream.TopicPartition]int64{}}
 		w.ctx, w.cancel = context.WithCancel(ctx)
@@ -82,6 +86,7 @@ func (r *reading) fetch(ctx context.Context, ranges []stream.Range) []stream.Gap
 // harvest adds up what the workers counted.
 func (r *reading) harvest(ranges []stream.Range, gaps []stream.Gap) harvest {
 	var h harvest
+	var shifts []*shift
 	for _, rg := range ranges { // a partition of which no record was served has moved all the same
 		h.report.Partition(rg.TopicPartition)
 	}
@@ -91,7 +96,9 @@ func (r *reading) harvest(ranges []stream.Range, gaps []stream.Gap) harvest {
 			h.report.Partition(tp).Served += n
 		}
 		h.bytes += w.bytes
+		shifts = append(shifts, &w.shift)
 	}
+	h.reading, h.waited = waiting(shifts)
 	for _, g := range gaps {
 		p := h.report.Partition(g.TopicPartition)
 		p.Gaps = append(p.Gaps, g)
@@ -151,6 +158,7 @@ type worker struct {
 	report  stream.Report
 	served  map[stream.TopicPartition]int64
 	bytes   int64
+	shift   shift
 }
 
 // run reads chunks until the channel is closed; after an error it only releases them, so that the source does not block. A panic is an
@@ -159,7 +167,9 @@ func (w *worker) run() {
 	if err := problem.Catch("opening a writer", w.open); err != nil {
 		w.r.fail(w, err)
 	}
+	w.shift.waits(w.r.now())
 	for c := range w.r.chunks {
+		w.shift.takes(w.r.now())
 		err := problem.Catch("decoding", func() error {
 			defer c.Release()
 			if !w.r.take(w, c.Range()) {
@@ -170,6 +180,7 @@ func (w *worker) run() {
 		if err != nil {
 			w.r.fail(w, err)
 		}
+		w.shift.waits(w.r.now())
 	}
 	if err := problem.Catch("closing a writer", w.close); err != nil {
 		w.r.fail(w, err)

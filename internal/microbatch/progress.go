@@ -41,6 +41,10 @@ type Extra struct {
 	Rows, Rejected, Nulled int64
 	Gaps                   []stream.Gap // offsets that Kafka no longer had
 	Workers                int
+	// Reading is the time from the batch's first chunk to its last one, as workers took them, and Waited what each worker waited for chunks
+	// in it.
+	Reading time.Duration
+	Waited  []time.Duration
 }
 
 // The keys of durationMs.

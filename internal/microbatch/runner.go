@@ -38,7 +38,7 @@ type Runner struct {
 	Log      stream.Log
 	Options  Options
 
-	Now   func() time.Time // the wall clock
+	Now   func() time.Time // the wall clock; workers call it concurrently
 	NewID func() string    // UUIDs: of a new query, and of each run
 
 	Trace  stream.Trace
@@ -339,7 +339,7 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 	if offsets > 0 && h.bytes > 0 {
 		q.bytesPerOffset = float64(h.bytes) / float64(offsets)
 	}
-	q.report(b, from, h.report, workers, again)
+	q.report(b, from, h, workers, again)
 	return nil
 }
 
@@ -389,7 +389,7 @@ func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h har
 		}
 	}()
 	err = q.timed(addBatch, fmt.Sprint("fetch ", b.ID), func() (err error) {
-		h, err = read(q.work, q.Source, q.Decoding, tx, ranges, workers)
+		h, err = read(q.work, q.Source, q.Decoding, tx, ranges, workers, q.Now)
 		return err
 	})
 	if err == nil {
@@ -423,11 +423,12 @@ func (q *run) abort(tx stream.Tx, b stream.Batch) {
 }
 
 // report tells of a batch.
-func (q *run) report(b stream.Batch, from stream.Offsets, r stream.Report, workers int, again bool) {
-	served, rows, rejected, nulled := r.Totals()
+func (q *run) report(b stream.Batch, from stream.Offsets, h harvest, workers int, again bool) {
+	served, rows, rejected, nulled := h.report.Totals()
 	p := q.progress(b.ID, from, b.End, served)
-	x := Extra{Again: again, Version: q.version, Lag: lag(b.End, q.latest), Rows: rows, Rejected: rejected, Nulled: nulled, Workers: workers}
-	for _, part := range r.Partitions {
+	x := Extra{Again: again, Version: q.version, Lag: lag(b.End, q.latest), Rows: rows, Rejected: rejected, Nulled: nulled, Workers: workers,
+		Reading: h.reading, Waited: h.waited}
+	for _, part := range h.report.Partitions {
 		x.Gaps = append(x.Gaps, part.Gaps...)
 	}
 	sortGaps(x.Gaps)

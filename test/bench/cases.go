@@ -23,12 +23,14 @@ type result struct {
 	Ratio *float64 `json:"ratio"`
 	Want  float64  `json:"want,omitempty"` // the least ratio that is good enough
 	Note  string   `json:"note,omitempty"`
+	// WaitedShare is, a worker, the share of the time from a batch's first chunk to its last one in which it waited for a chunk.
+	WaitedShare []float64 `json:"waitedShare,omitempty"`
 }
 
 func (s sample) result(name string, rows int64) result {
 	r := result{
 		Case: name, Rows: rows, Seconds: s.seconds, CPUSeconds: s.cpuSeconds, MaxRSSBytes: s.maxRSS,
-		RowsPerCPUSecond: float64(rows) / s.cpuSeconds,
+		RowsPerCPUSecond: float64(rows) / s.cpuSeconds, WaitedShare: s.waited,
 	}
 	if s.mallocs >= 0 {
 		allocs := s.mallocs / float64(rows)
@@ -73,7 +75,7 @@ func allCases(n int64) []benchCase {
 	}
 	cases := []benchCase{
 		{"clickstream", mainCase(clicks)},
-		{"two workers", sameCostCase(siltRun{topic: clicks, workers: 2}, "one worker", clicks, true)},
+		{"two workers", twoWorkersCase(clicks)},
 		{"two schema ids", sameCostCase(siltRun{topic: with(func(t *topic) { t.TwoIDs = true }), workers: 1}, "one schema id", clicks, false)},
 		{"four times the rows", flatRowsCase(clicks, with(func(t *topic) { t.Records = 4 * n }))},
 		{"2,000 commits", commitsCase(clicks, 2000)},
@@ -184,6 +186,27 @@ func sameCostCase(r siltRun, peer string, base topic, everywhere bool) func(cont
 		}
 		one := medians[1].result(name+": "+peer, base.Records)
 		return []result{medians[0].result(name, r.topic.Records).against(one, peer, wantSame), one}, nil
+	}
+}
+
+// mostWaited is the largest share of the time that a worker may wait for chunks while there are some to come.
+const mostWaited = 0.2
+
+// twoWorkersCase compares the cost of two workers with that of one, and tells how long each of the two waited for chunks.
+func twoWorkersCase(t topic) func(context.Context, *bench, string) ([]result, error) {
+	same := sameCostCase(siltRun{topic: t, workers: 2}, "one worker", t, true)
+	return func(ctx context.Context, b *bench, name string) ([]result, error) {
+		results, err := same(ctx, b, name)
+		if err != nil {
+			return nil, err
+		}
+		var shares []string
+		for _, share := range results[0].WaitedShare {
+			shares = append(shares, fmt.Sprintf("%.1f %%", 100*share))
+		}
+		results[0].Note = fmt.Sprintf("between the first and the last chunk the workers waited %s of the time for one; want at most %.0f %%",
+			strings.Join(shares, " and "), 100*mostWaited)
+		return results, nil
 	}
 }
 

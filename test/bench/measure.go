@@ -23,7 +23,10 @@ type sample struct {
 	cpuSeconds float64
 	maxRSS     int64   // bytes
 	mallocs    float64 // of the whole run; negative if the program does not say
-	stdout     []byte
+	// waited is, a worker, the share of the time from a batch's first chunk to its last one in which it waited for a chunk; nil if the
+	// program does not say.
+	waited []float64
+	stdout []byte
 }
 
 // pinned is the command that runs another one on some cores, where the machine has it.
@@ -36,13 +39,13 @@ func pinned(cpus string) []string {
 
 // measure runs a program on some cores to its end.
 func (b *bench) measure(ctx context.Context, cpus, program string, args ...string) (sample, error) {
-	memstats := filepath.Join(b.work, "memstats.json")
-	if err := os.RemoveAll(memstats); err != nil {
+	stats := filepath.Join(b.work, "stats.json")
+	if err := os.RemoveAll(stats); err != nil {
 		return sample{}, err
 	}
 	line := append(append(pinned(cpus), program), args...)
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.Env = append(os.Environ(), "SILT_MEMSTATS="+memstats)
+	cmd.Env = append(os.Environ(), "SILT_STATS="+stats)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begin := time.Now()
@@ -55,9 +58,17 @@ func (b *bench) measure(ctx context.Context, cpus, program string, args ...strin
 		seconds: took.Seconds(), cpuSeconds: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
 		maxRSS: maxRSS(cmd.ProcessState), mallocs: -1, stdout: stdout.Bytes(),
 	}
-	var m struct{ Mallocs float64 }
-	if j, err := os.ReadFile(memstats); err == nil && json.Unmarshal(j, &m) == nil {
-		s.mallocs = m.Mallocs
+	var said struct {
+		Mallocs float64
+		Workers []struct{ ReadingSeconds, WaitedSeconds float64 }
+	}
+	if j, err := os.ReadFile(stats); err == nil && json.Unmarshal(j, &said) == nil {
+		s.mallocs = said.Mallocs
+		for _, w := range said.Workers {
+			if w.ReadingSeconds > 0 {
+				s.waited = append(s.waited, w.WaitedSeconds/w.ReadingSeconds)
+			}
+		}
 	}
 	return s, nil
 }

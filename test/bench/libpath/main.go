@@ -183,9 +183,9 @@ func (f *files[T]) close() error {
 	return f.end()
 }
 
-// writeMemStats writes what was allocated to the file that SILT_MEMSTATS names, in silt's own form.
+// writeMemStats writes what was allocated to the file that SILT_STATS names, in silt's own form.
 func writeMemStats() error {
-	name := os.Getenv("SILT_MEMSTATS")
+	name := os.Getenv("SILT_STATS")
 	if name == "" {
 		return nil
 	}
