@@ -176,16 +176,24 @@ func eachLine(ctx context.Context, r io.Reader, do func(number int, line []byte,
 	defer cancel()
 	lines := make(chan line)
 	go func() {
-		in := bufio.NewReaderSize(r, 64<<10)
-		for {
-			text, tooLong, err := readLine(in)
-			select {
-			case lines <- line{text, tooLong, err}:
-			case <-ctx.Done():
-				return
+		err := problem.Catch("reading lines", func() error {
+			in := bufio.NewReaderSize(r, 64<<10)
+			for {
+				text, tooLong, err := readLine(in)
+				select {
+				case lines <- line{text, tooLong, err}:
+				case <-ctx.Done():
+					return nil
+				}
+				if err != nil {
+					return nil
+				}
 			}
-			if err != nil {
-				return
+		})
+		if err != nil {
+			select {
+			case lines <- line{err: err}:
+			case <-ctx.Done():
 			}
 		}
 	}()
@@ -204,6 +212,8 @@ func eachLine(ctx context.Context, r io.Reader, do func(number int, line []byte,
 		switch {
 		case errors.Is(l.err, io.EOF):
 			return nil
+		case problem.Of(l.err) != nil:
+			return l.err
 		case l.err != nil:
 			return problem.New(problem.FileUnreadable, "the input cannot be read: %w", l.err).At(problem.File("stdin"))
 		}
