@@ -7,7 +7,7 @@ import (
 	"iter"
 )
 
-// A Commit is one version of the log, with all its actions.
+// A Commit is one version of the log, with its actions.
 type Commit struct {
 	Version  int64
 	Info     *CommitInfo // nil if it has none
@@ -33,6 +33,15 @@ func (c *Commit) Time() int64 {
 
 // Read returns one commit; fs.ErrNotExist if the log does not have it, or no longer.
 func (l *Log) Read(ctx context.Context, version int64) (*Commit, error) {
+	return l.read(ctx, version, true)
+}
+
+// ReadHead is Read without the commit's files, of which there may be very many: Adds and Removes are nil.
+func (l *Log) ReadHead(ctx context.Context, version int64) (*Commit, error) {
+	return l.read(ctx, version, false)
+}
+
+func (l *Log) read(ctx context.Context, version int64, files bool) (*Commit, error) {
 	f, err := l.fetch(ctx, version)
 	if err != nil {
 		return nil, err
@@ -41,8 +50,10 @@ func (l *Log) Read(ctx context.Context, version int64) (*Commit, error) {
 	c := &Commit{Version: version, Bytes: f.size()}
 	var sum summary
 	v := sum.visitor()
-	v.add = func(a *Add) error { c.Adds = append(c.Adds, a); return nil }
-	v.remove = func(r *Remove) error { c.Removes = append(c.Removes, r); return nil }
+	if files {
+		v.add = func(a *Add) error { c.Adds = append(c.Adds, a); return nil }
+		v.remove = func(r *Remove) error { c.Removes = append(c.Removes, r); return nil }
+	}
 	if err := readLines(f.reader(), v); err != nil {
 		return nil, l.explain(commitKey(version), f.in, err)
 	}

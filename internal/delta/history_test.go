@@ -86,6 +86,9 @@ func TestLargeCommitsAreReadInPieces(t *testing.T) {
 	if c := must[*Commit](t)(l.Read(ctx, 0)); len(c.Adds) != 3000 || c.Bytes != int64(len(data)) {
 		t.Errorf("got %d adds of %d bytes", len(c.Adds), c.Bytes)
 	}
+	if c := must[*Commit](t)(l.ReadHead(ctx, 0)); c.Adds != nil || c.MetaData == nil || c.Protocol == nil || c.Bytes != int64(len(data)) {
+		t.Errorf("got %d adds and %+v", len(c.Adds), c)
+	}
 	if got := strings.Join(ops, ", "); !strings.Contains(got, "object is larger than the limit: 3") || !strings.Contains(got, "open _delta_log/00000000000000000000.json") {
 		t.Errorf("got %s", got)
 	}

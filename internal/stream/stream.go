@@ -150,7 +150,7 @@ type InTable struct {
 	DataVersion int64
 }
 
-// FileOffsets are the bounds of a file's columns topic, partition and offset, by its statistics.
+// FileOffsets are the bounds of the columns topic, partition and offset, by their statistics, of the files of which the first two are equal.
 type FileOffsets struct {
 	Topic, Partition, Offset [2]string // least and greatest, as JSON text; empty if not known
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/siltlake/silt/internal/column"
@@ -65,8 +68,12 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 
 // lastBatch returns what the commit of the query's batch says of it; nil if it is not among the newest commits, or not silt's.
 func (k *Sink) lastBatch(ctx context.Context, queryID string, batch int64) (*stream.Batch, error) {
-	n := 0
-	for c, err := range k.log.History(ctx, k.snapshot.Version()) {
+	newest := k.snapshot.Version()
+	for v := newest; v >= max(newest-lookBack+1, 0); v-- {
+		c, err := k.log.ReadHead(ctx, v)
+		if errors.Is(err, fs.ErrNotExist) { // cleaned up
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -84,9 +91,6 @@ func (k *Sink) lastBatch(ctx context.Context, queryID string, batch int64) (*str
 			b := info.Batch(queryID)
 			return &b, nil
 		}
-		if n++; n == lookBack {
-			break
-		}
 	}
 	return nil, nil
 }
@@ -96,7 +100,7 @@ func (k *Sink) createdBySilt(ctx context.Context) (bool, error) {
 	if k.own != nil {
 		return *k.own, nil
 	}
-	c, err := k.log.Read(ctx, 0)
+	c, err := k.log.ReadHead(ctx, 0)
 	own := false
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,16 +123,35 @@ func hasOffsets(s column.Schema) bool {
 	return true
 }
 
-// foreignOffsets returns the bounds of the columns topic, partition and offset of every file.
+// foreignOffsets returns the bounds of the columns topic, partition and offset of all files. Files with the same topics and partitions are
+// taken together: a table may have millions of files.
 func foreignOffsets(ctx context.Context, s *delta.Snapshot) ([]stream.FileOffsets, error) {
-	var out []stream.FileOffsets
+	type place struct{ topic, partition [2]string }
+	held := map[place]stream.FileOffsets{}
 	for a, err := range s.Files(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, fileOffsets(a.Stats))
+		f := fileOffsets(a.Stats)
+		p := place{f.Topic, f.Partition}
+		if other, ok := held[p]; ok {
+			f.Offset = cover(f.Offset, other.Offset)
+		}
+		held[p] = f
 	}
-	return out, nil
+	return slices.Collect(maps.Values(held)), nil
+}
+
+// cover returns bounds of what has either bounds; none if either has none.
+func cover(a, b [2]string) [2]string {
+	var n [4]int64
+	for i, text := range slices.Concat(a[:], b[:]) {
+		var err error
+		if n[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+			return [2]string{}
+		}
+	}
+	return [2]string{strconv.FormatInt(min(n[0], n[2]), 10), strconv.FormatInt(max(n[1], n[3]), 10)}
 }
 
 func fileOffsets(stats string) stream.FileOffsets {
