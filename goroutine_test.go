@@ -15,6 +15,7 @@ var uncaught = map[string]string{
 	"internal/kafka/probe.go Client.probe":          "sets a deadline",
 	"internal/delta/commit.go linger":               "sets a timer, cancels",
 	"internal/kafka/producer.go Client.NewProducer": "cancels",
+	"internal/table/maintain.go maintainer.close":   "cancels",
 }
 
 // besideQueries are packages that a query does not run in.

@@ -161,12 +161,13 @@ type Tx interface {
 	Schema() column.Schema
 	// Writer returns a writer for one worker; a closed Writer has registered its files with its Tx. May be called concurrently.
 	Writer() (Writer, error)
-	// Commit compares r's rows with the files' own counts and refuses a difference. After ErrNotCommitted and ErrSchemaMoved nothing is
-	// visible. ErrFenced: the table holds a txn of our own query from another run. After any other error the outcome is unknown.
+	// Commit compares r's rows with the files' own counts and refuses a difference. After ErrNotCommitted, ErrSchemaMoved and
+	// ErrFenced (the table holds a txn of our own query from another run) nothing is visible. After any other error the outcome is unknown.
 	//
 	// REQUIRES: every Writer is closed.
 	Commit(ctx context.Context, r Report) (version int64, err error)
-	// Abort deletes this Tx's files only if Commit was not called or returned ErrNotCommitted or ErrSchemaMoved; otherwise nothing.
+	// Abort deletes this Tx's files only if Commit was not called or returned ErrNotCommitted, ErrSchemaMoved or ErrFenced; otherwise
+	// nothing.
 	Abort(ctx context.Context) error
 }
 

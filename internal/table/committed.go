@@ -12,8 +12,6 @@ import (
 
 	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/delta"
-	"github.com/siltlake/silt/internal/problem"
-	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -172,48 +170,4 @@ func fileOffsets(stats string) stream.FileOffsets {
 		Partition: both(st.MinValues.Partition, st.MaxValues.Partition),
 		Offset:    both(st.MinValues.Offset, st.MaxValues.Offset),
 	}
-}
-
-// checkpoint writes a log checkpoint in the background if one is due and none is being written. Its failure is logged and fails nothing.
-func (k *Sink) checkpoint(s *delta.Snapshot) {
-	if !k.log.CheckpointDue(s) {
-		return
-	}
-	select {
-	case k.writing <- struct{}{}:
-	default:
-		return
-	}
-	// The context of the query may end any moment; a log checkpoint that was begun is finished.
-	k.background.Go(func() {
-		defer func() { <-k.writing }()
-		defer k.deps.Trace.Step("log checkpoint")()
-		err := problem.Catch("writing a log checkpoint", func() error { return k.log.WriteCheckpoint(context.Background(), s) })
-		if err != nil && !errors.Is(err, delta.ErrNoCheckpoint) {
-			k.deps.Log.Warn("the log checkpoint could not be written; the next one is tried", "table", k.deps.Store.URL(),
-				"version", s.Version(), "error", err)
-		}
-	})
-}
-
-// clean removes, once and in the background, the unfinished files that runs killed long ago left. Younger ones may be somebody's who is
-// writing them.
-func (k *Sink) clean() {
-	if k.cleaned {
-		return
-	}
-	k.cleaned = true
-	k.background.Go(func() {
-		var n int
-		err := problem.Catch("removing unfinished files", func() (err error) {
-			n, err = store.Clean(context.Background(), k.deps.Store, "", k.deps.Now().Add(-store.Abandoned))
-			return err
-		})
-		switch {
-		case err != nil:
-			k.deps.Log.Warn("unfinished files of killed runs could not be removed", "table", k.deps.Store.URL(), "error", err)
-		case n > 0:
-			k.deps.Log.Info("unfinished files of killed runs were removed", "table", k.deps.Store.URL(), "files", n)
-		}
-	})
 }

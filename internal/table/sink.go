@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/siltlake/silt/internal/column"
@@ -37,45 +36,43 @@ type Deps struct {
 	Log             *slog.Logger
 }
 
-// A Sink lands batches in one table. Begin and Committed belong to one goroutine; Close waits for background work.
+// A Sink lands batches in one table. Committed, Begin and the Commit of a Tx belong to one goroutine.
 type Sink struct {
 	options Options
 	deps    Deps
 	log     *delta.Log
 	files   filePool
+	upkeep  *maintainer
 
 	snapshot *delta.Snapshot // the newest known; nil: not read yet
 	// moved is the schema that the next attempt of batch movedID is laid out by, after ErrSchemaMoved.
 	moved   column.Schema
 	movedID int64
 	own     *bool // whether silt created the table; nil: not looked up
-
-	background sync.WaitGroup
-	writing    chan struct{} // holds a token while a log checkpoint is written
-	cleaned    bool          // what killed runs left was looked for
 }
 
 var _ stream.Sink = (*Sink)(nil)
 
 // New returns the sink of a table, which need not exist.
 func New(o Options, d Deps) *Sink {
+	log := delta.Open(d.Store, delta.Options{Now: d.Now, NewID: d.NewID, Engine: d.Engine, Log: d.Log})
 	return &Sink{
 		options: o,
 		deps:    d,
-		log:     delta.Open(d.Store, delta.Options{Now: d.Now, NewID: d.NewID, Engine: d.Engine, Log: d.Log}),
+		log:     log,
+		upkeep:  newMaintainer(log, d),
 		files: filePool{most: d.Workers, options: parquet.Options{
 			Compression: o.Compression,
 			CreatedBy:   d.CreatedBy,
 			Block:       column.BlockOptions{KeepInvalidUTF8: d.KeepInvalidUTF8, Seed: d.Seed},
 		}},
 		movedID: -1,
-		writing: make(chan struct{}, 1),
 	}
 }
 
-// Close waits for background work.
+// Close ends background work, which gets a few seconds to finish by itself.
 func (k *Sink) Close() error {
-	k.background.Wait()
+	k.upkeep.close()
 	return nil
 }
 
@@ -107,7 +104,7 @@ func (k *Sink) Begin(ctx context.Context, b stream.Batch) (stream.Tx, error) {
 	if v, ok := s.Txn(b.QueryID); ok && v.Version >= b.ID {
 		return nil, fmt.Errorf("%w: the table holds batch %d of the query, and batch %d was to be run", stream.ErrDiverged, v.Version, b.ID)
 	}
-	t := &tx{sink: k, ctx: ctx, batch: b, schema: s.Schema(), stats: s.StatsOptions()}
+	t := &tx{sink: k, ctx: ctx, batch: b, snapshot: s, schema: s.Schema(), stats: s.StatsOptions()}
 	if k.movedID == b.ID && k.moved.Contains(t.schema) {
 		t.schema = k.moved
 	}

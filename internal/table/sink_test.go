@@ -360,7 +360,7 @@ func TestUnfinishedFilesOfOldRunsAreRemoved(t *testing.T) {
 		}
 	}
 	k := testSink(s, plain, 1)
-	k.deps.Now = func() time.Time { return now }
+	k.upkeep.deps.Now = func() time.Time { return now }
 	if err := land(t, k, testBatch(0), withValue(str("a"))); err != nil {
 		t.Fatal(err)
 	}

@@ -17,12 +17,13 @@ import (
 
 // tx is one attempt to land one batch.
 type tx struct {
-	sink   *Sink
-	ctx    context.Context // of Begin: bounds the writers' I/O
-	batch  stream.Batch
-	schema column.Schema
-	stats  delta.StatsOptions // of the table
-	next   atomic.Int64       // number of the next file
+	sink     *Sink
+	ctx      context.Context // of Begin: bounds the writers' I/O
+	batch    stream.Batch
+	snapshot *delta.Snapshot // at Begin
+	schema   column.Schema
+	stats    delta.StatsOptions // of the table
+	next     atomic.Int64       // number of the next file
 
 	mu      sync.Mutex
 	writers []*writer
@@ -63,7 +64,7 @@ func (t *tx) register(a *delta.Add, s column.Schema, rows int64) {
 // Commit implements stream.Tx.
 func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 	// What the schemas of the batch do to the table comes first: a worker that met types which do not merge has written no rows of them.
-	if _, err := t.fold(ctx, t.sink.snapshot, r); err != nil {
+	if _, err := t.fold(ctx, t.snapshot, r); err != nil {
 		return -1, t.failed(fmt.Errorf("%w: %w", delta.ErrNotCommitted, err))
 	}
 	if _, rows, _, _ := r.Totals(); rows != t.rows {
@@ -78,7 +79,7 @@ func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 	}
 	t.kept = true
 	snapshot, err := k.log.Commit(ctx, delta.Transaction{
-		Read:    k.snapshot,
+		Read:    t.snapshot,
 		Info:    info,
 		Prepare: func(ctx context.Context, s *delta.Snapshot) ([]delta.Action, error) { return t.actions(ctx, s, r) },
 	})
@@ -86,8 +87,7 @@ func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 		return -1, t.failed(err)
 	}
 	k.snapshot, k.movedID = snapshot, -1
-	k.checkpoint(snapshot)
-	k.clean()
+	k.upkeep.after(snapshot)
 	return snapshot.Version(), nil
 }
 
