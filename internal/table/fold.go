@@ -74,12 +74,16 @@ func addsOnlyParsedValue(table column.Schema, changes []column.Change) bool {
 }
 
 func mergeProblem(err error, id int32) error {
-	p := problem.New(problem.IncompatibleTypes, "schema id %d does not fit the table: %w", id, err).At(schemaAt(id))
+	p := problem.New(problem.IncompatibleTypes, "%s does not fit the table: %w", whose(id), err).At(schemaAt(id))
+	const elsewhere = "or land this topic in another table (a new sink.delta.path and checkpointLocation)"
 	var me *column.MergeError
 	if errors.As(err, &me) {
 		p.Where.Field = me.Path
+		if !strings.Contains(me.Path, ".") { // no producer chose this column's type
+			return p.Fix("set select, decode.key and decode.value to give the columns that the table has, %s", elsewhere)
+		}
 	}
-	return p.Fix("write the field under a new name, or land this topic in another table (a new sink.delta.path and checkpointLocation)")
+	return p.Fix("write the field under a new name, %s", elsewhere)
 }
 
 func mismatchProblem(changes []column.Change, id int32) error {
@@ -87,14 +91,18 @@ func mismatchProblem(changes []column.Change, id int32) error {
 	for i, c := range changes {
 		lines[i] = c.String()
 	}
-	what := "the records"
-	if id >= 0 {
-		what = fmt.Sprintf("schema id %d", id)
-	}
-	p := problem.New(problem.SchemaMismatch, "%s would change the table's schema and mergeSchema is false", what).At(schemaAt(id)).
+	p := problem.New(problem.SchemaMismatch, "%s would change the table's schema and mergeSchema is false", whose(id)).At(schemaAt(id)).
 		Fix("set sink.delta.mergeSchema: true to let the table follow, or stop the producer that registered the schema; nothing of the batch has landed")
 	p.Why = strings.Join(lines, "\n")
 	return p
+}
+
+// whose names what a row schema is of.
+func whose(id int32) string {
+	if id < 0 {
+		return "the row of a record without a schema id"
+	}
+	return fmt.Sprintf("schema id %d", id)
 }
 
 func schemaAt(id int32) problem.Location {

@@ -78,3 +78,25 @@ func TestMismatchShowsTheDiff(t *testing.T) {
 		t.Errorf("the diff is missing: %v", err)
 	}
 }
+
+func TestAConflictSaysWhoseItIsAndWhoCanMendIt(t *testing.T) {
+	keys := func(k column.Kind) column.Schema { return column.Of(column.Nullable("key", column.Primitive(k))) }
+	for _, tt := range []struct {
+		name          string
+		in            foldInput
+		message, hint string
+	}{
+		{"decode.key: binary on a table with a string key", foldInput{Table: keys(column.String), Exists: true, Report: stream.Report{Columns: keys(column.Binary)}},
+			"the row of a record without a schema id does not fit the table: field key: ", "set select, decode.key and decode.value to give"},
+		{"the same in a batch that met an id", foldInput{Table: keys(column.String), Exists: true, Report: stream.Report{Schemas: map[int32]column.Schema{7: keys(column.Binary)}}},
+			"schema id 7 does not fit the table: field key: ", "set select, decode.key and decode.value to give"},
+		{"a field of the producer's", foldInput{Table: row(str("a")), Exists: true, Report: stream.Report{Schemas: map[int32]column.Schema{7: row(column.Nullable("a", column.Primitive(column.Long)))}}},
+			"schema id 7 does not fit the table: field parsedValue.a: ", "write the field under a new name"},
+	} {
+		_, err := foldSchemas(tt.in)
+		var p *problem.Problem
+		if !errors.As(err, &p) || !strings.HasPrefix(p.Message, tt.message) || !strings.HasPrefix(p.Hint, tt.hint) {
+			t.Errorf("%s: got %+v", tt.name, p)
+		}
+	}
+}
