@@ -232,7 +232,8 @@ func TestAWriteIsAnsweredWhenTheBrokerHasIt(t *testing.T) {
 		t.Errorf("seen before it is written: %d %s", status, text)
 	}
 	close(release)
-	r.pending.Wait() // the write goes on without its caller
+	r.writing <- struct{}{} // the write goes on without its caller
+	<-r.writing
 	if id := mustRegister(t, r, "s", body(`"int"`)); id != 1 {
 		t.Errorf("got id %d, want that of the first attempt", id)
 	}

@@ -1,6 +1,7 @@
 package registryd
 
 import (
+	"crypto/md5"
 	"fmt"
 
 	"github.com/siltlake/silt/internal/registryd/avroschema"
@@ -23,7 +24,7 @@ type resolver struct {
 
 // follow walks references depth first. from gives unqualified subjects their context.
 func (r *resolver) follow(refs []reference, from subject, depth int) error {
-	if depth > maxReferenceDepth {
+	if depth > maxReferenceDepth && len(refs) > 0 {
 		return fmt.Errorf("references go deeper than %d", maxReferenceDepth)
 	}
 	for _, ref := range refs {
@@ -110,4 +111,15 @@ func (st *state) stored(v *version) (*avroschema.Schema, error) {
 	}
 	st.parsed.put(v.content, s)
 	return s, nil
+}
+
+// resolvedGUID identifies a version's schema to a client that does not see references or the order of properties: it is the hash of its
+// resolved text. It is made once, when the schema is first looked for; zero if the schema does not parse.
+func (st *state) resolvedGUID(v *version) guid {
+	v.content.once.Do(func() {
+		if s, err := st.stored(v); err == nil {
+			v.content.resolved = md5.Sum([]byte(s.Resolved()))
+		}
+	})
+	return v.content.resolved
 }

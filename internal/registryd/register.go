@@ -2,6 +2,7 @@ package registryd
 
 import (
 	"cmp"
+	"crypto/md5"
 	"math"
 	"reflect"
 	"slices"
@@ -37,21 +38,14 @@ func (st *state) find(s subject, c *schema, parsed *avroschema.Schema, deleted b
 			}
 		}
 	}
-	resolved := ""
+	resolved := guid(md5.Sum([]byte(parsed.Resolved())))
 	for _, v := range slices.Backward(ss.versions) {
 		k := v.content
 		if v.deleted && !deleted || k.typ != c.typ || !reflect.DeepEqual(k.metadata, c.metadata) || !reflect.DeepEqual(k.ruleSet, c.ruleSet) ||
 			len(c.references) > 0 && !slices.Equal(c.references, k.references) {
 			continue
 		}
-		old, err := st.stored(v)
-		if err != nil {
-			continue // it cannot be the same: the new one was parsed
-		}
-		if resolved == "" {
-			resolved = parsed.Resolved()
-		}
-		if old.Resolved() == resolved {
+		if st.resolvedGUID(v) == resolved {
 			return v
 		}
 	}

@@ -9,6 +9,7 @@
 package registryd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,8 +45,8 @@ type Registry struct {
 
 	ctx     context.Context // of the writes, which outlive the call that wanted them
 	cancel  context.CancelFunc
-	pending sync.WaitGroup
-	writing chan struct{} // held by the one write that is under way, with next, behind and broken
+	closing sync.Once
+	writing chan struct{} // held by the one write that is under way, with next, behind and broken; after Close for ever
 
 	next   int64 // the offset after the last record that was applied
 	behind bool  // the journal may hold records that were not applied
@@ -82,8 +83,10 @@ func Open(ctx context.Context, j Journal, o Options) (*Registry, error) {
 
 // Close gives up the writes that are under way; whether they are in the journal, the next Open will know.
 func (r *Registry) Close() {
-	r.cancel()
-	r.pending.Wait()
+	r.closing.Do(func() {
+		r.cancel()
+		r.writing <- struct{}{}
+	})
 }
 
 // apply takes a record over. One that is none of a registry's is reported and left out, as Confluent's registry does, lest a stray
@@ -122,10 +125,10 @@ func (r *Registry) write(ctx context.Context, decide decision, q *request) outco
 		return late
 	}
 	done := make(chan outcome, 1)
-	r.pending.Go(func() {
+	go func() {
 		defer func() { <-r.writing }()
 		done <- r.commit(decide, q)
-	})
+	}()
 	select {
 	case o := <-done:
 		return o
@@ -138,7 +141,7 @@ func (r *Registry) write(ctx context.Context, decide decision, q *request) outco
 //
 // REQUIRES: r.writing.
 func (r *Registry) commit(decide decision, q *request) outcome {
-	if err := r.catchUp(); err != nil {
+	if err := cmp.Or(r.ctx.Err(), r.catchUp()); err != nil {
 		return r.storeError(err)
 	}
 	o := r.read(decide, q)

@@ -45,6 +45,9 @@ type content struct {
 	guid guid
 	schema
 	uses []*version // changed by copy
+
+	once     sync.Once
+	resolved guid // see resolvedGUID
 }
 
 // A schema is what clients register: the text with what belongs to it.
