@@ -225,6 +225,7 @@ func (r *configReader) read(text []byte) {
 		}
 		if m.inner != nil || m.array {
 			r.report(m.at, problem.InvalidValue, "%s is an object or an array; want a string", m.key)
+			r.known = append(r.known, m.key)
 		}
 		r.entries[m.key] = m.entry
 		r.order = append(r.order, m.entry)

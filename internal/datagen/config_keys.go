@@ -216,15 +216,17 @@ func (r *configReader) selfManaged() {
 		r.c.Envelope = r.boolean("value.converter.schemas.enable", true)
 		r.c.NumericDecimals = r.oneOf("value.converter.decimal.format", "BASE64", "BASE64", "NUMERIC") == "NUMERIC"
 	default:
-		p := r.report(e.at, problem.Unsupported, "value.converter %s is not supported yet", value).Fix("set it to %s or %s", avroConverter, jsonConverter)
-		if n := problem.Nearest(value, []string{avroConverter, jsonConverter}); n != "" {
-			p.Fix("did you mean %s?", n)
+		r.report(e.at, problem.Unsupported, "value.converter %s is not supported yet", value).Fix("set it to %s or %s", avroConverter, jsonConverter)
+		for _, o := range r.order { // its own keys are no faults of theirs
+			if strings.HasPrefix(o.key, "value.converter.") {
+				r.known = append(r.known, o.key)
+			}
 		}
 	}
 	// With these values the keys say what happens anyway; any other would change what is written.
 	for key, only := range map[string]string{"errors.tolerance": "none", "transforms": "", "predicates": ""} {
 		if text, e := r.string(key, only); text != only {
-			r.report(e.at, problem.Unsupported, "%s is not supported", key).Fix("leave it out")
+			r.report(e.at, problem.Unsupported, "%s %s is not supported", key, text).Fix("leave it out")
 		}
 	}
 	for _, e := range r.order {
@@ -287,26 +289,8 @@ func (r *configReader) schema() {
 	if r.c.Schema = r.readSchema(source, &keyField); r.c.Schema == nil {
 		return
 	}
-	if r.c.KeyField = keyField; keyField != "" {
-		f := r.c.Schema.field(keyField)
-		if f == nil {
-			p := r.report(keyEntry.at, problem.InvalidValue, "schema.keyfield: The schema does not contain the field provided in 'schema.keyfield'")
-			var names []string
-			for _, f := range r.c.Schema.fields {
-				names = append(names, f.name)
-			}
-			if n := problem.Nearest(keyField, names); n != "" {
-				p.Fix("did you mean %q?", n)
-			} else {
-				p.Fix("the fields are: %s", strings.Join(names, ", "))
-			}
-			return
-		}
-		if _, err := keySchema(f.schema); err != nil {
-			r.report(keyEntry.at, problem.Unsupported, "schema.keyfield: %w", err).Fix("name a field that is a text, a number or a boolean")
-		}
-	}
-	if _, err := NewGenerator(r.c.Schema, GeneratorOptions{KeyField: keyField, ReadFile: r.readFile}); err != nil {
+	r.c.KeyField = r.checkKey(keyField, keyEntry)
+	if _, err := NewGenerator(r.c.Schema, GeneratorOptions{KeyField: r.c.KeyField, ReadFile: r.readFile}); err != nil {
 		var faults SchemaFaults
 		if !errors.As(err, &faults) {
 			faults = SchemaFaults{{Message: err.Error()}}
@@ -321,6 +305,32 @@ func (r *configReader) schema() {
 		}
 	}
 	r.c.Subject = r.subject()
+}
+
+// checkKey returns the key field, "" if there is none or it cannot be one.
+func (r *configReader) checkKey(name string, e entry) string {
+	if name == "" {
+		return ""
+	}
+	f := r.c.Schema.field(name)
+	if f == nil {
+		p := r.report(e.at, problem.InvalidValue, "schema.keyfield: The schema does not contain the field provided in 'schema.keyfield'")
+		var names []string
+		for _, f := range r.c.Schema.fields {
+			names = append(names, f.name)
+		}
+		if n := problem.Nearest(name, names); n != "" {
+			p.Fix("did you mean %q?", n)
+		} else {
+			p.Fix("the fields are: %s", strings.Join(names, ", "))
+		}
+		return ""
+	}
+	if err := checkKeyType(f.schema); err != nil {
+		r.report(e.at, problem.Unsupported, "schema.keyfield: %w", err).Fix("name a field that is a text, a number or a boolean")
+		return ""
+	}
+	return name
 }
 
 // readSchema returns the schema of one of the three keys, nil after a problem. A quickstart has a key field of its own.

@@ -301,8 +301,7 @@ func (c *Connector) Status() Status {
 	return s
 }
 
-// Wait returns when no task runs any more, or with the context's error. Its error is of the first task that failed but by ErrDone, or else the
-// connector's own.
+// Wait returns when no task runs any more, or with the context's error. Its error is of the first task that failed, but not by ErrDone.
 func (c *Connector) Wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()

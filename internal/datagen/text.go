@@ -373,21 +373,19 @@ func appendJavaFloat(dst []byte, f float64, bits int) []byte {
 	return strconv.AppendInt(append(dst, 'E'), int64(n), 10)
 }
 
-// keyKind returns the schema of a key without null, or an error if Connect's StringConverter gives no text that anyone wants: of a struct, of
+// checkKeyType returns an error if Connect's StringConverter gives no text that anyone wants: of a struct, of
 // bytes it writes Java's idea of the object.
-func keySchema(s *Schema) (*Schema, error) {
+func checkKeyType(s *Schema) error {
 	if s.kind == kindUnion {
-		inner := s.optional()
-		if inner == nil {
-			return nil, errors.New("a union cannot be a key")
+		if s = s.optional(); s == nil {
+			return errors.New("a union cannot be a key")
 		}
-		s = inner
 	}
 	switch s.kind {
 	case kindBoolean, kindInt, kindLong, kindFloat, kindDouble, kindString, kindEnum:
-		return s, nil
+		return nil
 	}
-	return nil, fmt.Errorf("a field of type %s cannot be a key", s.kind)
+	return fmt.Errorf("a field of type %s cannot be a key", s.kind)
 }
 
 // javaDate is the layout of java.util.Date.toString, for a key of a logical type.
