@@ -323,11 +323,10 @@ func (e *lineEncoder) parse(line []byte) (r kafka.Record, err error) {
 func parseLine(line []byte) (l lineRecord, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(line, &members); err != nil {
-		why := "the line is no JSON object of key, value, headers, partition and timestamp"
 		if !json.Valid(line) {
-			why = "the line is no JSON: " + err.Error()
+			return l, wrongPart("", "the line is no JSON: %v", err)
 		}
-		return l, wrongPart("", "%s; lines that are values alone need --value-only", why)
+		return l, wrongPart("", "the line is no object of key, value, headers, partition and timestamp; lines that are values alone need --value-only")
 	}
 	for name := range members {
 		known := false

@@ -136,7 +136,9 @@ func (d *rowDecoder) codec(ctx context.Context, id int32) (codecOf, error) {
 	var c codecOf
 	s, err := d.registry.ByID(ctx, id)
 	switch list := problem.Of(err); {
-	case err != nil && len(list) > 0 && (list[0].Code == problem.UnknownSchemaID || list[0].Code == problem.InvalidSchema):
+	case len(list) > 0 && list[0].Code == problem.UnknownSchemaID:
+		c.fault = fmt.Sprintf("the registry has no schema of id %d", id)
+	case len(list) > 0 && list[0].Code == problem.InvalidSchema:
 		c.fault = list[0].Message
 	case err != nil:
 		return c, err
