@@ -1,9 +1,6 @@
 package column
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "slices"
 
 // A Block is the open page of a file in columns, and the dictionaries of its open row group: what Rows become in phase 2, and what package
 // parquet makes pages of. It belongs to one goroutine.
@@ -31,10 +28,10 @@ type Column struct {
 	Values int    // slots that are not null
 	Valid  []byte // a byte a slot; empty while the page has no null
 
-	Strings *Dict // PhysByteArray
-	Int32s  []int32
-	Int64s  []int64
-	Fixed   []byte // PhysFloat, PhysDouble, PhysFixed: little-endian or as Parquet has it, end to end; PhysBoolean: a byte a value
+	Strings *Dict   // PhysByteArray
+	Int32s  []int32 // PhysInt32; PhysFloat: the bits
+	Int64s  []int64 // PhysInt64; PhysDouble: the bits
+	Fixed   []byte  // PhysFixed: as Parquet has it, end to end; PhysBoolean: a byte a value
 
 	// Runs holds the page instead where all its values came as runs (Leaf.Run); RunValues are the row group's values, by Run.Index.
 	// Strings have their entries in Strings.
@@ -201,28 +198,18 @@ func (b *Block) appendValues(buf []byte, r *Rows, f *Leaf, c *Column, n int) {
 
 // appendNumbers appends the first k values, which have no holes between them.
 func (c *Column) appendNumbers(f *Leaf, k int) {
-	at := len(c.Fixed)
 	switch c.phys {
-	case PhysInt32:
+	case PhysInt32, PhysFloat:
 		at := len(c.Int32s)
 		c.Int32s = extend(c.Int32s, k)
 		out := c.Int32s[at:]
 		for i, v := range f.Ints[:k] {
 			out[i] = int32(v)
 		}
-	case PhysInt64:
+	case PhysInt64, PhysDouble:
 		c.Int64s = append(c.Int64s, f.Ints[:k]...)
-	case PhysFloat:
-		c.Fixed = extend(c.Fixed, 4*k)
-		for i, v := range f.Ints[:k] {
-			binary.LittleEndian.PutUint32(c.Fixed[at+4*i:], uint32(v))
-		}
-	case PhysDouble:
-		c.Fixed = extend(c.Fixed, 8*k)
-		for i, v := range f.Ints[:k] {
-			binary.LittleEndian.PutUint64(c.Fixed[at+8*i:], uint64(v))
-		}
 	case PhysBoolean:
+		at := len(c.Fixed)
 		c.Fixed = extend(c.Fixed, k)
 		for i, v := range f.Ints[:k] {
 			c.Fixed[at+i] = byte(v) & 1

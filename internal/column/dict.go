@@ -11,7 +11,7 @@ import (
 // A Dict is a column of strings: a dictionary that grows while values arrive, the indices of the open page, and, once the dictionary has
 // been given up, the values in Parquet's PLAIN form. A lookup costs less than copying the string (docs/adr/0002).
 //
-// A slot holds the value itself where it has at most 16 bytes, else 128 bits of hash and the entry's number; then the bytes decide.
+// A slot holds the value itself where it has at most 16 bytes, else its hash and where in data the entry begins; then the bytes decide.
 type Dict struct {
 	Indices []uint32 // of the open page
 	Plain   []byte   // of the open page: 4 bytes length, value, once GivenUp
@@ -33,7 +33,7 @@ type Dict struct {
 }
 
 type dictSlot struct {
-	lo, hi uint64
+	lo, hi uint64 // the value; or hash and offset in data
 	len1   uint32 // length + 1; 0 is an empty slot
 	entry  uint32
 }
@@ -159,12 +159,9 @@ func (k *hashKey) short(p *[16]byte, n int) (lo, hi, h uint64) {
 	return lo, hi, mix(lo^k.a, hi^k.b)
 }
 
-// longPlace makes a place of two hashes.
-func longPlace(lo, hi uint64) uint64 { return lo ^ bits.RotateLeft64(hi, 32) }
-
 // long hashes a value of more than 16 bytes: its ends, and of more than 32 bytes 16 in the middle. Values that differ elsewhere collide,
 // which the comparison of bytes finds; that turns whole on.
-func (k *hashKey) long(v []byte) (lo, hi, h uint64) {
+func (k *hashKey) long(v []byte) uint64 {
 	n := len(v)
 	second, third := 8, n-16
 	if n > 32 {
@@ -173,20 +170,28 @@ func (k *hashKey) long(v []byte) (lo, hi, h uint64) {
 		}
 		second, third = n-8, n>>1-8
 	}
-	lo = mix(load(v, 0)^k.a, load(v, second)^k.b)
-	hi = mix(load(v, third)^k.b, load(v, third+8)^k.a)
-	return lo, hi, longPlace(lo, hi)
+	return longPlace(mix(load(v, 0)^k.a, load(v, second)^k.b), mix(load(v, third)^k.b, load(v, third+8)^k.a))
 }
 
+// longPlace makes one hash of two.
+func longPlace(a, b uint64) uint64 { return a ^ bits.RotateLeft64(b, 32) }
+
 // all hashes all bytes of a value of more than 16.
-func (k *hashKey) all(v []byte) (lo, hi, h uint64) {
-	n := len(v)
-	hi = k.b
+func (k *hashKey) all(v []byte) uint64 {
+	n, h := len(v), k.b
 	for i := 0; i+16 < n; i += 16 {
-		hi = mix(load(v, i)^k.a, load(v, i+8)^hi)
+		h = mix(load(v, i)^k.a, load(v, i+8)^h)
 	}
-	lo = mix(load(v, n-16)^k.b, load(v, n-8)^k.a^hi)
-	return lo, hi, longPlace(lo, hi)
+	return longPlace(mix(load(v, n-16)^k.b, load(v, n-8)^k.a^h), h)
+}
+
+// place returns what a slot of the value at s has as lo, its hash, and, of a short value, hi.
+func (k *hashKey) place(buf []byte, s Span) (lo, hi, h uint64) {
+	if s.Len <= 16 {
+		return k.short((*[16]byte)(buf[s.Off:]), int(s.Len))
+	}
+	h = k.long(buf[s.Off : s.Off+s.Len])
+	return h, 0, h
 }
 
 // add appends the values at the spans; Slack bytes past each must be readable. A value that is refused gets the index notUTF8 (none in
@@ -211,30 +216,27 @@ func (d *Dict) add(buf []byte, spans []Span, base int) {
 		}
 		r += d.known(buf, spans[r+1:], out[r+1:])
 	}
-	if d.seen += len(spans); d.poor() {
+	if d.seen += len(spans); !Repeats(d.Len(), d.seen) {
 		d.giveUp()
 	}
 }
 
-// poor says whether values hardly repeat, so that a dictionary costs more than it saves. The few first values of a column of 10,000
-// different ones are mostly distinct too: what is asked of them grows with their number.
-func (d *Dict) poor() bool {
-	switch n := d.Len(); {
-	case d.seen >= 1<<16:
-		return n > d.seen/2
-	case d.seen >= 1<<14:
-		return n > d.seen/4*3
-	case d.seen >= 1<<12:
-		return n > d.seen/16*15
+// Repeats says whether, of so many values, so few are distinct that a dictionary saves more than it costs. The few first values of a column
+// of 10,000 different ones are mostly distinct too: what is asked of them grows with their number.
+func Repeats(distinct, values int) bool {
+	switch {
+	case values >= 1<<16:
+		return distinct <= values/2
+	case values >= 1<<14:
+		return distinct <= values/4*3
+	case values >= 1<<12:
+		return distinct <= values/16*15
 	}
-	return false
+	return true
 }
 
-// is says whether entry e, which has as many bytes, is v.
-func (d *Dict) is(e uint32, v []byte) bool {
-	end := int(d.ends[e])
-	return string(d.data[end-len(v):end]) == string(v)
-}
+// is says whether the long value of slot t, which has as many bytes, is v.
+func (d *Dict) is(t *dictSlot, v []byte) bool { return string(d.data[t.hi:][:len(v)]) == string(v) }
 
 // find returns the entry of a value that is not in its first slot, and makes one if there is none.
 func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
@@ -243,17 +245,17 @@ func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
 		if t.len1 == 0 {
 			break
 		}
-		if t.lo != lo || t.hi != hi || t.len1 != uint32(len(v)+1) {
+		if t.lo != lo || t.len1 != uint32(len(v)+1) {
 			continue
 		}
-		if len(v) <= 16 || d.is(t.entry, v) {
+		if len(v) <= 16 && t.hi == hi || len(v) > 16 && d.is(t, v) {
 			return t.entry
 		}
-		if collisions++; collisions > maxCollisions && !d.key.whole {
+		if collisions++; len(v) > 16 && collisions > maxCollisions && !d.key.whole {
 			d.key.whole = true
 			d.rehash(len(d.slots))
-			lo, hi, h = d.key.long(v)
-			return d.find(v, lo, hi, h)
+			h = d.key.long(v)
+			return d.find(v, h, 0, h)
 		}
 	}
 	if d.text && !utf8.Valid(v) {
@@ -264,6 +266,9 @@ func (d *Dict) find(v []byte, lo, hi, h uint64) uint32 {
 	}
 	if len(d.ends) >= maxDictLen || len(d.data)+len(v) > maxDictBytes {
 		return dictFull
+	}
+	if len(v) > 16 {
+		hi = uint64(len(d.data))
 	}
 	e := uint32(len(d.ends))
 	d.data = append(d.data, v...)
@@ -286,12 +291,13 @@ func (d *Dict) rehash(n int) {
 		if s.len1 == 0 {
 			continue
 		}
-		h := mix(s.lo^d.key.a, s.hi^d.key.b) // as short has it
+		h := s.lo
 		switch {
+		case s.len1 <= 17:
+			h = mix(s.lo^d.key.a, s.hi^d.key.b) // as short has it
 		case s.len1 > 33 && d.key.whole:
-			s.lo, s.hi, h = d.key.all(d.Entry(int(s.entry)))
-		case s.len1 > 17:
-			h = longPlace(s.lo, s.hi)
+			h = d.key.all(d.Entry(int(s.entry)))
+			s.lo = h
 		}
 		for d.slots[h&d.mask].len1 != 0 {
 			h++
@@ -304,14 +310,8 @@ func (d *Dict) rehash(n int) {
 //
 // REQUIRES: the dictionary is not given up.
 func (d *Dict) lookup(buf []byte, s Span) uint32 {
-	v := buf[s.Off : s.Off+s.Len]
-	var lo, hi, h uint64
-	if len(v) <= 16 {
-		lo, hi, h = d.key.short((*[16]byte)(buf[s.Off:]), len(v))
-	} else {
-		lo, hi, h = d.key.long(v)
-	}
-	return d.find(v, lo, hi, h)
+	lo, hi, h := d.key.place(buf, s)
+	return d.find(buf[s.Off:s.Off+s.Len], lo, hi, h)
 }
 
 // giveUp turns the open page's indices into PLAIN, so that a page keeps one encoding; pages that are written keep their indices.

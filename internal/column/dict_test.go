@@ -129,7 +129,7 @@ func TestDictHashesAllBytesOnceSamplesCollide(t *testing.T) {
 	}
 	longest := 0
 	for i := range d.Len() {
-		_, _, h := d.key.long(d.Entry(i))
+		h := d.key.long(d.Entry(i))
 		n := 0
 		for d.slots[(h+uint64(n))&d.mask].entry != uint32(i) {
 			n++

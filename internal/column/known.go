@@ -9,12 +9,14 @@ import "unsafe"
 // decoding and writing it.
 //
 // What it reads without bounds checks lies inside a span and Slack bytes after it, which is checked once a value; inside the slots, since
-// mask is their number less one and that a power of two; and inside d.data, since an entry has the length that its slot says.
+// mask is their number less one and that a power of two; and inside d.data, since a slot of a long value says where in it the entry
+// begins and how long it is.
 
 // known writes the entries of the first spans' values into out, up to the first value that is not in the slot that its hash names, and
 // returns how many. Slack bytes past each value must be readable.
 func (d *Dict) known(buf []byte, spans []Span, out []uint32) int {
 	start, slots, mask, key := unsafe.Pointer(unsafe.SliceData(buf)), unsafe.Pointer(unsafe.SliceData(d.slots)), d.mask, d.key
+	data := unsafe.Pointer(unsafe.SliceData(d.data))
 	out = out[:len(spans)]
 	for r, s := range spans {
 		off, n := int(s.Off), int(s.Len)
@@ -22,24 +24,28 @@ func (d *Dict) known(buf []byte, spans []Span, out []uint32) int {
 			panic("column: a span beyond its buffer")
 		}
 		v := unsafe.Add(start, off)
-		var lo, hi, h uint64
 		if n <= 16 {
 			m := &shortMasks[n]
-			lo, hi = word(v, 0)&m[0], word(v, 8)&m[1]
-			h = mix(lo^key.a, hi^key.b)
-		} else if n > 32 && key.whole {
-			lo, hi, h = key.all(buf[off : off+n])
+			lo, hi := word(v, 0)&m[0], word(v, 8)&m[1]
+			t := (*dictSlot)(unsafe.Add(slots, unsafe.Sizeof(dictSlot{})*uintptr(mix(lo^key.a, hi^key.b)&mask)))
+			if t.lo != lo || t.hi != hi || t.len1 != uint32(n+1) {
+				return r
+			}
+			out[r] = t.entry
+			continue
+		}
+		var h uint64
+		if n > 32 && key.whole {
+			h = key.all(buf[off : off+n])
 		} else {
 			second, third := 8, n-16
 			if n > 32 {
 				second, third = n-8, n>>1-8
 			}
-			lo = mix(word(v, 0)^key.a, word(v, second)^key.b)
-			hi = mix(word(v, third)^key.b, word(v, third+8)^key.a)
-			h = longPlace(lo, hi)
+			h = longPlace(mix(word(v, 0)^key.a, word(v, second)^key.b), mix(word(v, third)^key.b, word(v, third+8)^key.a))
 		}
 		t := (*dictSlot)(unsafe.Add(slots, unsafe.Sizeof(dictSlot{})*uintptr(h&mask)))
-		if t.lo != lo || t.hi != hi || t.len1 != uint32(n+1) || n > 16 && !d.equals(t.entry, v, n) {
+		if t.lo != h || t.len1 != uint32(n+1) || !equal(unsafe.Add(data, t.hi), v, n) {
 			return r
 		}
 		out[r] = t.entry
@@ -49,10 +55,9 @@ func (d *Dict) known(buf []byte, spans []Span, out []uint32) int {
 
 func word(p unsafe.Pointer, off int) uint64 { return *(*uint64)(unsafe.Add(p, off)) }
 
-// equals says whether entry e, which has n > 16 bytes, is what lies at v. Up to 32 bytes four words cover it, without the branches of a
-// general comparison.
-func (d *Dict) equals(e uint32, v unsafe.Pointer, n int) bool {
-	w := unsafe.Add(unsafe.Pointer(unsafe.SliceData(d.data)), int(d.ends[e])-n)
+// equal says whether the n > 16 bytes at w are those at v. Up to 32 bytes four words cover them, without the branches of a general
+// comparison.
+func equal(w, v unsafe.Pointer, n int) bool {
 	if n > 32 {
 		return unsafe.String((*byte)(w), n) == unsafe.String((*byte)(v), n)
 	}

@@ -7,15 +7,9 @@ package column
 func (d *Dict) known(buf []byte, spans []Span, out []uint32) int {
 	slots, mask, key := d.slots, d.mask, d.key
 	for r, s := range spans {
-		off, n := int(s.Off), int(s.Len)
-		var lo, hi, h uint64
-		if n <= 16 {
-			lo, hi, h = key.short((*[16]byte)(buf[off:]), n)
-		} else {
-			lo, hi, h = key.long(buf[off : off+n])
-		}
+		lo, hi, h := key.place(buf, s)
 		t := &slots[h&mask]
-		if t.lo != lo || t.hi != hi || t.len1 != uint32(n+1) || n > 16 && !d.is(t.entry, buf[off:off+n]) {
+		if t.lo != lo || t.len1 != s.Len+1 || s.Len <= 16 && t.hi != hi || s.Len > 16 && !d.is(t, buf[s.Off:s.Off+s.Len]) {
 			return r
 		}
 		out[r] = t.entry

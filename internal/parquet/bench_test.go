@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -47,7 +48,38 @@ func benchShapes() []benchShape {
 			}
 			return []any{items}
 		}, nil},
+		{"wide60", wideSchema(), wideRow, nil},
 	}
+}
+
+// wideSchema has 60 columns: 12 strings, longs, integers, doubles and booleans each.
+func wideSchema() column.Schema {
+	kinds := []column.Kind{column.String, column.Long, column.Integer, column.Double, column.Boolean}
+	var fields []column.Field
+	for i := range 60 {
+		fields = append(fields, column.Nullable(fmt.Sprintf("c%02d", i), column.Primitive(kinds[i%len(kinds)])))
+	}
+	return column.Of(fields...)
+}
+
+// wideRow has strings of 50 to 2,800 values, and doubles and integers of 1,000.
+func wideRow(r *rand.Rand, i int) []any {
+	row := make([]any, 60)
+	for c := range row {
+		switch c % 5 {
+		case 0:
+			row[c] = fmt.Appendf(nil, "a value of this column %d", r.IntN(50*(c+1)))
+		case 1:
+			row[c] = int64(i*10 + c)
+		case 2:
+			row[c] = int64(r.IntN(1000))
+		case 3:
+			row[c] = int64(math.Float64bits(float64(r.IntN(1000)) / 8))
+		case 4:
+			row[c] = int64(r.IntN(2))
+		}
+	}
+	return row
 }
 
 func clickSchema(kafka bool) column.Schema {

@@ -32,8 +32,6 @@ const (
 	maxBoundBytes = 64
 	// maxScratchBytes is what a buffer that every page reuses keeps; more was one huge row's.
 	maxScratchBytes = 8 << 20
-	// numberDict is the range of the numbers that a dictionary of INT32 takes: its table is addressed by the number itself.
-	numberDict = 1 << 14
 )
 
 // A chunk is a leaf's column chunk in the open row group: pages that are ready, and what its metadata needs.
@@ -55,52 +53,6 @@ type chunk struct {
 
 	fileNulls  int64
 	fileLimits limits
-}
-
-// numbers is a chunk's dictionary of numbers: those of a small range, and those of runs.
-type numbers struct {
-	entries []int64
-	base    int64
-	index   []uint32 // by number - base: entry + 1; 0 is none
-	given   bool     // up: a number was out of range
-}
-
-// find returns the entry of v and makes one if there is none.
-//
-// REQUIRES: fits(v, v).
-func (d *numbers) find(v int64) uint32 {
-	if e := d.index[(v-d.base)&(numberDict-1)]; e > 0 {
-		return e - 1
-	}
-	return d.add(v)
-}
-
-func (d *numbers) add(v int64) uint32 {
-	d.entries = append(d.entries, v)
-	d.index[(v-d.base)&(numberDict-1)] = uint32(len(d.entries))
-	return uint32(len(d.entries)) - 1
-}
-
-// fits says whether every number from least to greatest can be an entry, and gives the dictionary up if not.
-func (d *numbers) fits(least, greatest int64) bool {
-	if d.given {
-		return false
-	}
-	if d.index == nil {
-		d.index = make([]uint32, numberDict)
-	}
-	if len(d.entries) == 0 {
-		d.base = least - numberDict/2
-	}
-	d.given = least < d.base || greatest >= d.base+numberDict
-	return !d.given
-}
-
-func (d *numbers) reset() {
-	for _, v := range d.entries {
-		d.index[(v-d.base)&(numberDict-1)] = 0
-	}
-	d.entries, d.given = d.entries[:0], false
 }
 
 // errPage is returned for a page that Parquet cannot express: sizes are 32-bit numbers.
@@ -170,24 +122,24 @@ func (f *File) appendValues(p []byte, c *chunk, col *column.Column) ([]byte, int
 		} else {
 			return append(p, d.Plain...), encodingPlain
 		}
-	case column.PhysInt32:
-		return c.appendInt32s(p, col)
+	case column.PhysInt32, column.PhysFloat:
+		if len(col.Runs) > 0 {
+			return c.appendRuns(p, col)
+		}
+		return appendNumbers(p, c, col.Int32s, appendPlainInt32s)
+	case column.PhysDouble:
+		return appendNumbers(p, c, col.Int64s, appendPlainInt64s)
 	case column.PhysInt64:
 		if len(col.Runs) > 0 {
-			return c.appendNumberRuns(p, col)
+			return c.appendRuns(p, col)
 		}
-		least, greatest := extremes(col.Int64s)
-		c.limits.addInts(least, greatest)
+		addNumbers(&c.limits, col.Int64s, c.phys)
 		if f.options.PlainLongs {
-			return appendPlainLongs(p, col.Int64s), encodingPlain
+			return appendPlainInt64s(p, col.Int64s), encodingPlain
 		}
 		return appendDelta(p, col.Int64s), encodingDelta
 	case column.PhysBoolean:
 		return c.appendBooleans(p, col.Fixed), encodingPlain
-	case column.PhysFloat:
-		c.limits.addFloats(col.Fixed, 4)
-	case column.PhysDouble:
-		c.limits.addFloats(col.Fixed, 8)
 	case column.PhysFixed:
 		w := c.leaf.Type.FixedLen()
 		least, greatest := col.Fixed[:w], col.Fixed[:w]
@@ -203,14 +155,6 @@ func (f *File) appendValues(p []byte, c *chunk, col *column.Column) ([]byte, int
 	return append(p, col.Fixed...), encodingPlain
 }
 
-func extremes[T int32 | int64](v []T) (least, greatest T) {
-	least, greatest = v[0], v[0]
-	for _, x := range v {
-		least, greatest = min(least, x), max(greatest, x)
-	}
-	return least, greatest
-}
-
 // appendDictPage appends the content of a page of indices into a dictionary of n entries, or of runs of them.
 func appendDictPage(p []byte, n int, indices []uint32, runs []column.Run) []byte {
 	w := bits.Len(uint(n - 1))
@@ -224,71 +168,12 @@ func appendDictPage(p []byte, n int, indices []uint32, runs []column.Run) []byte
 	return p
 }
 
-func (c *chunk) appendInt32s(p []byte, col *column.Column) ([]byte, int32) {
-	if len(col.Runs) > 0 {
-		return c.appendNumberRuns(p, col)
-	}
-	least, greatest := extremes(col.Int32s)
-	c.limits.addInts(int64(least), int64(greatest))
-	if !c.numbers.fits(int64(least), int64(greatest)) {
-		p = room(p, 4*len(col.Int32s))
-		for _, v := range col.Int32s {
-			p = binary.LittleEndian.AppendUint32(p, uint32(v))
-		}
-		return p, encodingPlain
-	}
-	indices := c.indices(len(col.Int32s))
-	for i, v := range col.Int32s {
-		indices[i] = c.numbers.find(int64(v))
-	}
-	return appendDictPage(p, len(c.numbers.entries), indices, nil), encodingDict
-}
-
 // indices returns a buffer of n indices.
 func (c *chunk) indices(n int) []uint32 {
 	if cap(c.spare) < n || cap(c.spare) > maxScratchBytes/4 && n < maxScratchBytes/16 {
 		c.spare = make([]uint32, n+n/4)
 	}
 	return c.spare[:n]
-}
-
-// appendNumberRuns appends a page of runs: of indices into the dictionary, or PLAIN where their values have no place in it.
-func (c *chunk) appendNumberRuns(p []byte, col *column.Column) ([]byte, int32) {
-	least, greatest := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, r := range col.Runs {
-		v := col.RunValues[r.Index]
-		least, greatest = min(least, v), max(greatest, v)
-	}
-	c.limits.addInts(least, greatest)
-	if least < math.MinInt64+numberDict || greatest > math.MaxInt64-numberDict || !c.numbers.fits(least, greatest) {
-		for _, r := range col.Runs {
-			for range r.N {
-				if v := col.RunValues[r.Index]; c.phys == column.PhysInt32 {
-					p = binary.LittleEndian.AppendUint32(p, uint32(v))
-				} else {
-					p = binary.LittleEndian.AppendUint64(p, uint64(v))
-				}
-			}
-		}
-		return p, encodingPlain
-	}
-	for _, r := range col.Runs { // entries first: they decide the width
-		c.numbers.find(col.RunValues[r.Index])
-	}
-	w := bits.Len(uint(len(c.numbers.entries) - 1))
-	p = append(p, byte(w))
-	for _, r := range col.Runs {
-		p = appendRun(p, r.N, c.numbers.find(col.RunValues[r.Index]), w)
-	}
-	return p, encodingDict
-}
-
-func appendPlainLongs(p []byte, v []int64) []byte {
-	p = room(p, 8*len(v))
-	for _, x := range v {
-		p = binary.LittleEndian.AppendUint64(p, uint64(x))
-	}
-	return p
 }
 
 // appendBooleans packs a byte a value into bits, the first value lowest.
@@ -325,12 +210,9 @@ func (f *File) seal(c *chunk, col *column.Column) error {
 		}
 	} else {
 		n = len(c.numbers.entries)
+		addNumbers(&c.limits, c.numbers.entries, c.phys)
 		for _, v := range c.numbers.entries {
-			if c.phys == column.PhysInt32 {
-				p = binary.LittleEndian.AppendUint32(p, uint32(v))
-			} else {
-				p = binary.LittleEndian.AppendUint64(p, uint64(v))
-			}
+			p = appendPlainNumber(p, v, c.phys)
 		}
 	}
 	f.scratch = p

@@ -94,6 +94,7 @@ func NewFile(w io.Writer, l *column.Layout, o Options) *File {
 	f.chunks = make([]chunk, len(l.Leaves))
 	for i := range f.chunks {
 		f.chunks[i].leaf, f.chunks[i].phys = &l.Leaves[i], l.Leaves[i].Type.Physical()
+		f.chunks[i].numbers.factor = (o.Block.Seed ^ 0x9e3779b97f4a7c15) | 1
 	}
 	f.streams = make([]stream, len(l.Groups))
 	f.nodes = make([]NodeStats, len(l.Nodes))
@@ -217,7 +218,7 @@ func (f *File) Memory() int64 {
 	n := f.block.Memory() + int64(cap(f.scratch)+cap(f.merged)+cap(f.compressor.out)+f.compressor.gzOut.Cap()+cap(f.footer.b))
 	for i := range f.chunks {
 		c := &f.chunks[i]
-		n += int64(cap(c.buf) + cap(c.dict) + 4*cap(c.spare) + 8*cap(c.numbers.entries) + 4*cap(c.numbers.index))
+		n += int64(cap(c.buf) + cap(c.dict) + 4*cap(c.spare) + 8*cap(c.numbers.entries) + 4*cap(c.numbers.slots))
 	}
 	for i := range f.streams {
 		s := &f.streams[i]

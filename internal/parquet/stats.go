@@ -58,31 +58,7 @@ func (m *limits) addInts(least, greatest int64) {
 	m.ints[0], m.ints[1] = min(m.ints[0], least), max(m.ints[1], greatest)
 }
 
-// addFloats widens the bounds by floating points of w bytes that lie end to end, NaN left out.
-func (m *limits) addFloats(b []byte, w int) {
-	least, greatest, numbers := math.Inf(1), math.Inf(-1), false
-	for ; len(b) >= w; b = b[w:] {
-		var v float64
-		if w == 4 {
-			v = float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
-		} else {
-			v = math.Float64frombits(binary.LittleEndian.Uint64(b))
-		}
-		if v != v {
-			m.nan = true
-			continue
-		}
-		numbers = true
-		if v < least {
-			least = v
-		}
-		if v > greatest {
-			greatest = v
-		}
-	}
-	if !numbers {
-		return
-	}
+func (m *limits) addFloats(least, greatest float64) {
 	if !m.set {
 		m.floats, m.set = [2]float64{least, greatest}, true
 		return
@@ -109,10 +85,7 @@ func (m *limits) add(g *limits, phys column.Physical) {
 	}
 	switch phys {
 	case column.PhysFloat, column.PhysDouble:
-		if !m.set {
-			m.floats, m.set = g.floats, true
-		}
-		m.floats[0], m.floats[1] = min(m.floats[0], g.floats[0]), max(m.floats[1], g.floats[1])
+		m.addFloats(g.floats[0], g.floats[1])
 	case column.PhysByteArray:
 		m.addBytes(g.bytes[0], g.bytes[1], bytes.Compare)
 	case column.PhysFixed:

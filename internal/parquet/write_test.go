@@ -67,9 +67,20 @@ func TestEncodings(t *testing.T) {
 		{"longs are deltas", column.Primitive(column.Long), false, numbers(200, func(i int) int64 { return int64(i) }), "DELTA_BINARY_PACKED:2"},
 		{"... unless they must be plain", column.Primitive(column.Long), true, numbers(200, func(i int) int64 { return int64(i) }), "PLAIN:2"},
 		{"timestamps and decimals are longs", column.DecimalOf(18, 2), false, numbers(100, func(i int) int64 { return int64(i) }), "DELTA_BINARY_PACKED:1"},
-		{"numbers of a small range have a dictionary", column.Primitive(column.Integer), false, numbers(200, func(i int) int64 { return int64(i%9) - 4 }), "RLE_DICTIONARY:2"},
-		{"... until one is out of range", column.Primitive(column.Integer), false, numbers(300, func(i int) int64 { return int64(i/100) * 9000 }), "PLAIN:2 RLE_DICTIONARY:1"},
-		{"floating points are plain", column.Primitive(column.Double), false, numbers(100, func(i int) int64 { return int64(i) }), "PLAIN:1"},
+		{"integers that repeat have a dictionary", column.Primitive(column.Integer), false,
+			numbers(200, func(i int) int64 { return int64(i%9-4) << 20 }), "RLE_DICTIONARY:2"},
+		{"... until they hardly do", column.Primitive(column.Integer), false,
+			numbers(5000, func(i int) int64 { return int64(max(i-100, i%9)) }), "PLAIN:10 RLE_DICTIONARY:40"},
+		{"... or are too many", column.Primitive(column.Integer), false,
+			numbers(45_000, func(i int) int64 { return int64(i / 2) }), "PLAIN:123 RLE_DICTIONARY:327"},
+		{"integers of a file's only page that do not repeat are plain", column.Primitive(column.Integer), false,
+			numbers(100, func(i int) int64 { return int64(i) }), "PLAIN:1"},
+		{"doubles that repeat have a dictionary", column.Primitive(column.Double), false, numbers(200, func(i int) int64 {
+			return int64(math.Float64bits([]float64{1.5, math.NaN(), math.Copysign(0, -1), 0, math.Inf(-1)}[i%5]))
+		}), "RLE_DICTIONARY:2"},
+		{"... and floats", column.Primitive(column.Float), false,
+			numbers(200, func(i int) int64 { return int64(math.Float32bits(float32(i%7) - 2.5)) }), "RLE_DICTIONARY:2"},
+		{"... others are plain", column.Primitive(column.Double), false, numbers(100, func(i int) int64 { return int64(i) }), "PLAIN:1"},
 		{"booleans are plain", column.Primitive(column.Boolean), false, numbers(100, func(i int) int64 { return int64(i & 1) }), "PLAIN:1"},
 		{"strings have a dictionary", column.Primitive(column.String), false, texts(200, func(i int) string { return fmt.Sprint(i % 7) }), "RLE_DICTIONARY:2"},
 		{"... until they hardly repeat", column.Primitive(column.String), false, texts(5000, func(i int) string { return fmt.Sprint(i) }), "PLAIN:10 RLE_DICTIONARY:40"},
@@ -110,22 +121,46 @@ func checkEncodings(t *testing.T, file []byte) {
 func TestRunsAreWritten(t *testing.T) {
 	l := layout(t, column.Of(column.Nullable("topic", column.Primitive(column.String)), column.Nullable("partition", column.Primitive(column.Integer)),
 		column.Nullable("id", column.Primitive(column.Long)), column.Nullable("offset", column.Primitive(column.Long))))
-	const far = 1 << 40 // no place in a dictionary of numbers
-	type block struct {
-		runs      bool
-		topic     string
-		partition int64
-		id        int64
+	const far = 1 << 40
+	blocks := []runBlock{{true, "a", 0, 1}, {true, "a", 1, 1}, {true, "b", 1, 2}, // a page of runs
+		{false, "a", 0, 5}, {true, "b", 7, 6}, // one of both
+		{true, "b", 1 << 20, far}, {true, "b", 0, -far},
+		{true, "a", 3, 3}, {true, "c", 3, 3}, {false, "a", 3, far}, {true, "a", 3, 3},
+		{true, "a", 3, math.MinInt64}, {true, "a", 3, math.MaxInt64}, {true, "a", 3, math.MaxInt64}}
+	for _, tt := range []struct {
+		name    string
+		givenUp bool // the dictionaries of numbers, in the first row group
+		want    [3][]string
+	}{
+		{"with dictionaries", false, [3][]string{
+			{"RLE_DICTIONARY:3", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
+			{"RLE_DICTIONARY:3", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
+			{"DELTA_BINARY_PACKED:1 RLE_DICTIONARY:2", "DELTA_BINARY_PACKED:1 RLE_DICTIONARY:2", "RLE_DICTIONARY:1"}}},
+		{"without", true, [3][]string{
+			{"RLE_DICTIONARY:3", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
+			{"PLAIN:3", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
+			{"PLAIN:2 DELTA_BINARY_PACKED:1", "DELTA_BINARY_PACKED:1 RLE_DICTIONARY:2", "RLE_DICTIONARY:1"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { writeRuns(t, l, blocks, tt.givenUp, tt.want) })
 	}
+}
+
+type runBlock struct {
+	runs      bool
+	topic     string
+	partition int64
+	id        int64
+}
+
+func writeRuns(t *testing.T, l *column.Layout, blocks []runBlock, givenUp bool, want [3][]string) {
 	var out bytes.Buffer
 	f := NewFile(&out, l, Options{limits: pageLimits{pageBytes: 1 << 20, pageRows: 20, groupRows: 60}})
+	for i := range f.chunks {
+		f.chunks[i].numbers.given = givenUp
+	}
 	w := newFiller(l)
 	var rows [][]any
-	for i, b := range []block{{true, "a", 0, 1}, {true, "a", 1, 1}, {true, "b", 1, 2}, // a page of runs
-		{false, "a", 0, 5}, {true, "b", 7, 6}, // one of both
-		{true, "b", 1 << 20, far}, {true, "b", 0, -far}, // numbers without a dictionary
-		{true, "a", 3, 3}, {true, "c", 3, 3}, {false, "a", 3, far}, {true, "a", 3, 3},
-		{true, "a", 3, math.MinInt64}, {true, "a", 3, math.MaxInt64}, {true, "a", 3, math.MaxInt64}} {
+	for i, b := range blocks {
 		for k := range 3 {
 			r := w.rows.Leaves[k]
 			r.Run = b.runs
@@ -154,11 +189,7 @@ func TestRunsAreWritten(t *testing.T) {
 	check(t, l, out.Bytes(), stats, rows)
 	checkReader(t, l, out.Bytes(), rows)
 	checkEncodings(t, out.Bytes())
-	for leaf, want := range [][]string{
-		{"RLE_DICTIONARY:3", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
-		{"PLAIN:1 RLE_DICTIONARY:2", "RLE_DICTIONARY:3", "RLE_DICTIONARY:1"},
-		{"PLAIN:1 DELTA_BINARY_PACKED:1 RLE_DICTIONARY:1", "PLAIN:2 DELTA_BINARY_PACKED:1", "PLAIN:1"}, // -far gave it up
-	} {
+	for leaf, want := range want {
 		if got := encodings(t, out.Bytes(), leaf); !slices.Equal(got, want) {
 			t.Errorf("leaf %d: pages are %q, want %q", leaf, got, want)
 		}
