@@ -83,13 +83,13 @@ func allCases(n int64) []benchCase {
 		{"uncompressed topic", libraryCase(with(func(t *topic) { t.Compression = "none" }), 0)},
 		{"batches of 10 records", libraryCase(with(func(t *topic) { t.BatchBytes = 2500 }), 0)},
 	}
-	for _, shape := range []string{"nullable", "nested", "arrays", "maps", "wide", "distinct"} {
+	for _, shape := range []string{"nullable", "nested", "arrays", "maps", "wide", "widemany", "distinct"} {
 		t := with(func(t *topic) { t.Shape = shape })
 		want := wantShape
 		if shape == "distinct" {
 			want = 0 // reported only
 		}
-		if shape == "wide" {
+		if strings.HasPrefix(shape, "wide") {
 			t.Records = n / 4 // 600 bytes each
 		}
 		cases = append(cases, benchCase{shape, libraryCase(t, want)})

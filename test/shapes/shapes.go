@@ -40,8 +40,9 @@ func All() []Shape {
 		{"nested", nestedSchema, encodeNested},
 		{"arrays", arraysSchema, encodeArrays},
 		{"maps", mapsSchema, encodeMaps},
-		{"wide", wideSchema(), encodeWide},
+		{"wide", wideSchema(), encodeWide(fewValues)},
 		{"distinct", distinctSchema, encodeDistinct},
+		{"widemany", wideSchema(), encodeWide(manyValues)},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func TestRecordsDecodeIntoTheirStructs(t *testing.T) {
 	structs := map[string]func(*testing.T, Shape){
 		"clickstream": decodes[Click], "nullable": decodes[Nullable], "nested": decodes[Nested], "arrays": decodes[Arrays],
-		"maps": decodes[Maps], "wide": decodes[Wide], "distinct": decodes[Distinct],
+		"maps": decodes[Maps], "wide": decodes[Wide], "widemany": decodes[Wide], "distinct": decodes[Distinct],
 	}
 	for _, s := range All() {
 		check, ok := structs[s.Name]

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// wideKinds are the types of the shape wide's columns, in turn.
+// wideKinds are the types of the columns of the shapes wide and widemany, in turn.
 var wideKinds = []string{"string", "long", "int", "double", "boolean"}
 
-// wideColumns is how many columns the shape wide has.
+// wideColumns is how many columns they have.
 const wideColumns = 60
 
 func wideSchema() string {
@@ -21,25 +21,34 @@ func wideSchema() string {
 	return `{"type":"record","name":"wide","fields":[` + strings.Join(fields, ",") + `]}`
 }
 
-func encodeWide(r *rand.Rand, i int64, b []byte) []byte {
-	for c := range wideColumns {
-		switch wideKinds[c%len(wideKinds)] {
-		case "string":
-			b = appendText(b, "a value of this column %d", r.IntN(50*(c+1)))
-		case "long":
-			b = binary.AppendVarint(b, i*10+int64(c))
-		case "int":
-			b = binary.AppendVarint(b, int64(r.IntN(1000)))
-		case "double":
-			b = appendDouble(b, float64(r.IntN(1000))/8)
-		case "boolean":
-			b = append(b, byte(r.IntN(2)))
+// encodeWide returns the encoder of records whose strings have so many values, by column.
+func encodeWide(values func(c int) int) func(r *rand.Rand, i int64, b []byte) []byte {
+	return func(r *rand.Rand, i int64, b []byte) []byte {
+		for c := range wideColumns {
+			switch wideKinds[c%len(wideKinds)] {
+			case "string":
+				b = appendText(b, "a value of this column %d", r.IntN(values(c)))
+			case "long":
+				b = binary.AppendVarint(b, i*10+int64(c))
+			case "int":
+				b = binary.AppendVarint(b, int64(r.IntN(1000)))
+			case "double":
+				b = appendDouble(b, float64(r.IntN(1000))/8)
+			case "boolean":
+				b = append(b, byte(r.IntN(2)))
+			}
 		}
+		return b
 	}
-	return b
 }
 
-// Wide is a record of the shape wide.
+// fewValues are those of states, countries, names of events.
+func fewValues(c int) int { return 5 + c }
+
+// manyValues make dictionaries that together are larger than a core's second-level cache.
+func manyValues(c int) int { return 50 * (c + 1) }
+
+// Wide is a record of the shapes wide and widemany.
 type Wide struct {
 	C00 string  `avro:"c00" parquet:"c00,optional,dict"`
 	C01 int64   `avro:"c01" parquet:"c01,optional,delta"`

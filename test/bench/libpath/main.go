@@ -43,7 +43,7 @@ func main() {
 func run(o options) error {
 	paths := map[string]func(options, string) error{
 		"clickstream": path[shapes.Click], "nullable": path[shapes.Nullable], "nested": path[shapes.Nested], "arrays": path[shapes.Arrays],
-		"maps": path[shapes.Maps], "wide": path[shapes.Wide], "distinct": path[shapes.Distinct],
+		"maps": path[shapes.Maps], "wide": path[shapes.Wide], "widemany": path[shapes.Wide], "distinct": path[shapes.Distinct],
 	}
 	for _, s := range shapes.All() {
 		if s.Name == o.shape {
