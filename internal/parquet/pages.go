@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"math"
 
 	"github.com/siltlake/silt/internal/column"
 )
@@ -167,6 +166,10 @@ func (t *thriftReader) dataHeader(h *readHeader, v2 bool) {
 	})
 }
 
+// maxPageValues bounds what a page becomes in memory, since a run of one value may be any length: 24 bytes a value. Writers that end pages
+// by their size in bytes alone, as Arrow's did, get to 8 Mi values: 1 MiB of one bit each.
+const maxPageValues = 8 << 20
+
 // next decodes the chunk's next data page.
 func (p *pages) next() error {
 	for {
@@ -178,8 +181,11 @@ func (p *pages) next() error {
 		if t.err != nil {
 			return corrupt("a page header: %v", t.err)
 		}
-		if h.compressed < 0 || h.compressed > int64(len(p.raw)-t.at) || h.size < 0 || h.values < 0 || h.values > math.MaxInt32 {
+		if h.compressed < 0 || h.compressed > int64(len(p.raw)-t.at) || h.size < 0 || h.values < 0 {
 			return corrupt("a page of %d bytes, %d compressed, %d values", h.size, h.compressed, h.values)
+		}
+		if h.values > maxPageValues {
+			return fmt.Errorf("%w: a page of %d values, more than %d", ErrUnsupported, h.values, maxPageValues)
 		}
 		body := p.raw[t.at : t.at+int(h.compressed)]
 		p.at = t.at + int(h.compressed)

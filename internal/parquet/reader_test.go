@@ -2,8 +2,11 @@ package parquet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -213,6 +216,34 @@ func TestDamagedPagesAreNoticed(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// A few bytes may say that one value stands in any number of rows.
+func TestAPageOfTooManyValuesIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		n    int
+		want error
+	}{
+		{maxPageValues, nil},
+		{maxPageValues + 1, ErrUnsupported},
+		{math.MaxInt32, ErrUnsupported},
+	} {
+		page := func(h pageHeader, content []byte) []byte {
+			h.size, h.compressed, h.checksum = len(content), len(content), crc32.ChecksumIEEE(content)
+			var t thrift
+			t.pageHeader(h)
+			return append(t.b, content...)
+		}
+		dict := page(pageHeader{dictionary: true, values: 1, encoding: encodingPlain}, binary.LittleEndian.AppendUint32(nil, 7))
+		levels := appendRun(nil, tt.n, 1, 1)
+		data := append(appendSection(nil, levels), 1)
+		data = appendRun(data, tt.n, 0, 1)
+		p := &pages{meta: leafMetadata{phys: int32(column.PhysInt32), optional: true}, raw: append(dict, page(pageHeader{values: tt.n, encoding: encodingDict}, data)...),
+			rest: int64(tt.n), codec: codecNumbers[Uncompressed]}
+		if err := p.next(); !errors.Is(err, tt.want) || err == nil && (p.page.n != tt.n || p.page.ints[tt.n-1] != 7) {
+			t.Errorf("%d values: got %v", tt.n, err)
 		}
 	}
 }
