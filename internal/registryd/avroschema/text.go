@@ -172,7 +172,7 @@ func (w *textWriter) props(props []member, sorted bool) {
 // Normalized is the text that Confluent's registry stores under normalize=true: full names, properties and aliases sorted.
 func (s *Schema) Normalized() string {
 	w := textWriter{known: s.known()}
-	w.normal(s.root)
+	w.normal(s.root, "")
 	return string(w.b)
 }
 
@@ -180,11 +180,11 @@ func (s *Schema) Normalized() string {
 // it got from the registry with all references filled in.
 func (s *Schema) Resolved() string {
 	w := textWriter{known: map[string]bool{}}
-	w.normal(s.root)
+	w.normal(s.root, "")
 	return string(w.b)
 }
 
-func (w *textWriter) normal(t *typ) {
+func (w *textWriter) normal(t *typ, space string) {
 	switch {
 	case t.kind.primitive():
 		if len(t.props) == 0 {
@@ -200,17 +200,17 @@ func (w *textWriter) normal(t *typ) {
 			if i > 0 {
 				w.raw(",")
 			}
-			w.normal(b)
+			w.normal(b, space)
 		}
 		w.raw("]")
 		return
 	case t.kind == kArray:
 		w.raw(`{"type":"array","items":`)
-		w.normal(t.elem)
+		w.normal(t.elem, space)
 		w.props(t.props, true)
 	case t.kind == kMap:
 		w.raw(`{"type":"map","values":`)
-		w.normal(t.elem)
+		w.normal(t.elem, space)
 		w.props(t.props, true)
 	default:
 		if w.known[t.name.full()] {
@@ -218,14 +218,17 @@ func (w *textWriter) normal(t *typ) {
 			return
 		}
 		w.known[t.name.full()] = true
-		w.normalNamed(t)
+		w.normalNamed(t, space)
 	}
 	w.raw("}")
 }
 
-func (w *textWriter) normalNamed(t *typ) {
+func (w *textWriter) normalNamed(t *typ, space string) {
 	w.raw(`{"name":`)
 	w.string(t.name.full())
+	if t.name.space == "" && space != "" { // Confluent leaves this out, and so moves the type into the namespace around it
+		w.raw(`,"namespace":""`)
+	}
 	w.raw(`,"type":`)
 	w.string(string(t.kind))
 	switch t.kind {
@@ -240,7 +243,7 @@ func (w *textWriter) normalNamed(t *typ) {
 			if i > 0 {
 				w.raw(",")
 			}
-			w.normalField(f)
+			w.normalField(f, t.name.space)
 		}
 		w.raw("]")
 	}
@@ -291,11 +294,11 @@ func logicalProps(props []member) []member {
 	return nil
 }
 
-func (w *textWriter) normalField(f *field) {
+func (w *textWriter) normalField(f *field, space string) {
 	w.raw(`{"name":`)
 	w.string(f.name)
 	w.raw(`,"type":`)
-	w.normal(f.typ)
+	w.normal(f.typ, space)
 	w.raw(`,"order":`)
 	w.string(strings.ToUpper(f.order))
 	w.optional("doc", f.doc)
