@@ -436,6 +436,9 @@ func (k *peeker) takePart(ctx context.Context, p *peekPart, rp *kmsg.FetchRespon
 		return problem.New(problem.CorruptBatch, "a record batch cannot be read: %w", got.Err).At(problem.Record(k.topic, p.partition, p.pos)).
 			Fix("look behind it: silt topic peek %s --partition %d --from OFFSET", k.topic, p.partition)
 	}
+	if got.Err != nil {
+		k.c.log.Warn("a record batch is left out", "topic", k.topic, "partition", p.partition, "offset", p.pos, "error", got.Err)
+	}
 	if next > p.pos {
 		p.pos, p.idle = next, 0
 		return nil
