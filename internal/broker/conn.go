@@ -36,6 +36,7 @@ type waiting struct {
 	bytes   int64  // of the memory budget
 	silent  bool   // no answer will come: Produce with acks=0
 	instead []byte // an answer of the front's, sent in place of kfake's
+	amend   func(kmsg.Response)
 }
 
 const (
@@ -286,8 +287,13 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	out := p
-	if w.instead != nil {
+	switch {
+	case w.instead != nil:
 		out = w.instead
+	case w.amend != nil:
+		if out, err = amended(w, p); err != nil {
+			return 0, err
+		}
 	}
 	if err := c.SetWriteDeadline(time.Now().Add(c.front.opts.RequestTimeout)); err != nil {
 		return 0, err
@@ -296,6 +302,21 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// amended is an answer of kfake's with what it lacks.
+func amended(w waiting, p []byte) ([]byte, error) {
+	resp := kmsg.ResponseForKey(w.key)
+	resp.SetVersion(w.version)
+	body := p[headerBytes:]
+	if resp.IsFlexible() {
+		body = body[1:] // kfake sends no tagged fields in headers
+	}
+	if err := resp.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("the broker's answer to %s version %d: %w", kmsg.NameForKey(w.key), w.version, err)
+	}
+	w.amend(resp)
+	return appendResponse(nil, w.correlation, resp), nil
 }
 
 // Close closes the connection. It may be called more than once.

@@ -52,7 +52,7 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 			changed = true
 		}
 	case *kmsg.CreateTopicsRequest:
-		answer = refuseCreateTopics(req)
+		answer, w.amend = refuseCreateTopics(req), amendCreateTopics
 	case *kmsg.CreatePartitionsRequest:
 		answer = refuseCreatePartitions(req)
 	case *kmsg.AlterConfigsRequest:

@@ -145,6 +145,17 @@ func refuseCreateTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 	return resp
 }
 
+// amendCreateTopics gives topics without configurations an empty list of them: kfake gives none at all, for which Java's client has an
+// exception and no topic.
+func amendCreateTopics(resp kmsg.Response) {
+	topics := resp.(*kmsg.CreateTopicsResponse).Topics
+	for i := range topics {
+		if topics[i].ErrorCode == 0 && topics[i].Configs == nil {
+			topics[i].Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+		}
+	}
+}
+
 func refuseCreatePartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	refusals := checkAll(req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) *refusal { return checkPartitions(t.Count) })
 	if refusals == nil {

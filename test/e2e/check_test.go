@@ -25,8 +25,8 @@ type tally struct {
 	Partitions map[string]partitionTally // by DuckDB, by "topic/partition"
 }
 
-// A partitionTally counts the offsets of a partition. Sum and Squares, of the offsets and of their squares, tell two sets of as many offsets
-// between the same bounds apart.
+// A partitionTally counts the offsets of a partition. Sum and Squares, of the offsets and of their squares, tell two sets of as many
+// offsets between the same bounds apart.
 type partitionTally struct {
 	Count, Distinct, Min, Max int64
 	Sum, Squares              string
@@ -59,8 +59,8 @@ func (f *fixture) count() tally {
 	return got
 }
 
-// checkSoFar checks a table that is not complete: each partition's rows must be an unbroken run from its first offset on. The topic must have
-// no holes.
+// checkSoFar checks a table that is not complete: each partition's rows must be an unbroken run from its first offset on. The topic must
+// have no holes.
 func (f *fixture) checkSoFar() tally {
 	f.t.Helper()
 	got := f.count()

@@ -4,7 +4,8 @@ package e2e
 
 import "os"
 
-// counts are how much the long tests do. `make test` has the small numbers, `make soak` (SILT_SOAK=1) those that docs/reliability.md reports.
+// counts are how much the long tests do. `make test` has the small numbers, `make soak` (SILT_SOAK=1) those that docs/reliability.md
+// reports.
 type counts struct {
 	kills       int // of silt by SIGKILL
 	killRate    int // records a second that arrive meanwhile

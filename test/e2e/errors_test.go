@@ -119,7 +119,8 @@ func (f *fixture) fails(want int, args ...string) string {
 // says checks that the text holds every want.
 func (f *fixture) says(text string, wants ...string) {
 	f.t.Helper()
-	names := strings.NewReplacer("TOPIC", f.topic, "TABLE", f.table(), "BROKER", f.kafka.TLS, "REGISTRY", strings.TrimPrefix(f.registry.URL, "http://"))
+	names := strings.NewReplacer("TOPIC", f.topic, "TABLE", f.table(), "BROKER", f.kafka.TLS, "REGISTRY",
+		strings.TrimPrefix(f.registry.URL, "http://"))
 	flat := strings.Join(strings.Fields(text), " ") // lines are broken for people
 	for _, want := range wants {
 		if want = names.Replace(want); !strings.Contains(flat, want) {
@@ -241,11 +242,14 @@ func TestCheckpointAndTableThatDoNotFit(t *testing.T) {
 			f.createTopic(f.topic+"-other", 1)
 			f.set(f.topic+"-other", "source", "kafka", "subscribe")
 		}, 2, []string{"E6005", "TOPIC"}},
-		"table deleted":                          {func(f *fixture) { remove(f, "table") }, 4, []string{"E6003", "TABLE"}},
-		"checkpoint deleted":                     {func(f *fixture) { remove(f, "checkpoint") }, 4, []string{"E6004", "--new-query", "startingOffsets"}},
-		"offsets of the batch before are gone":   {func(f *fixture) { remove(f, "checkpoint", "offsets", "0") }, 1, []string{"E6001", "offsets/0"}},
-		"metadata is gone":                       {func(f *fixture) { remove(f, "checkpoint", "metadata") }, 1, []string{"E6001", "metadata"}},
-		"an offset file is not what Spark wrote": {func(f *fixture) { overwrite(f, "v9\n{}", "checkpoint", "offsets", "0") }, 1, []string{"E6001", "offsets/0"}},
+		"table deleted": {func(f *fixture) { remove(f, "table") }, 4, []string{"E6003", "TABLE"}},
+		"checkpoint deleted": {func(f *fixture) { remove(f, "checkpoint") }, 4,
+			[]string{"E6004", "--new-query", "startingOffsets"}},
+		"offsets of the batch before are gone": {func(f *fixture) { remove(f, "checkpoint", "offsets", "0") }, 1,
+			[]string{"E6001", "offsets/0"}},
+		"metadata is gone": {func(f *fixture) { remove(f, "checkpoint", "metadata") }, 1, []string{"E6001", "metadata"}},
+		"an offset file is not what Spark wrote": {func(f *fixture) { overwrite(f, "v9\n{}", "checkpoint", "offsets", "0") }, 1,
+			[]string{"E6001", "offsets/0"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

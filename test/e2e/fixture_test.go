@@ -29,7 +29,8 @@ const topicPartitions = 6
 // notInTopics is what the name of a topic must not have.
 var notInTopics = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
 
-// A fixture is what one test works with: a topic of its own, a registry, a pipeline over SASL_SSL, and a directory for table and checkpoint.
+// A fixture is what one test works with: a topic of its own, a registry, a pipeline over SASL_SSL, and a directory for table and
+// checkpoint.
 type fixture struct {
 	t        *testing.T
 	dir      string

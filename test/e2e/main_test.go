@@ -43,6 +43,8 @@ func cleanUp() error {
 	return errors.Join(append(errs, os.RemoveAll(scratch))...)
 }
 
+const scramLogin = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+
 var (
 	// started says that a test asked for the broker; it is true before the broker serves.
 	started bool
@@ -51,6 +53,10 @@ var (
 	sharedKafka = sync.OnceValues(func() (*parts.Kafka, error) {
 		return parts.StartKafka(filepath.Join(scratch, "kafka"), parts.KafkaOptions{Properties: map[string]string{
 			"message.max.bytes": "40000000", // for the test of large records
+			// for the clients, which log in by SCRAM too
+			"sasl.enabled.mechanisms":                          "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+			"listener.name.tls.scram-sha-256.sasl.jaas.config": scramLogin,
+			"listener.name.tls.scram-sha-512.sasl.jaas.config": scramLogin,
 		}})
 	})
 	// release is the binary as users get it; checked is built with the race detector, which ends it with status 66 after a data race.

@@ -22,8 +22,8 @@ import (
 // oraclePartitions is how many partitions the oracle's topics have.
 const oraclePartitions = 3
 
-// TestTablesHoldTheValuesThatOthersEncoded lets Python make schemas and records, fastavro encode them, silt read them, and delta-rs and DuckDB
-// compare the table with Python's own values. Every seed is a topic and a table.
+// TestTablesHoldTheValuesThatOthersEncoded lets Python make schemas and records, fastavro encode them, silt read them, and delta-rs and
+// DuckDB compare the table with Python's own values. Every seed is a topic and a table.
 func TestTablesHoldTheValuesThatOthersEncoded(t *testing.T) {
 	o := startOracle(t)
 	first := firstSeed(t)

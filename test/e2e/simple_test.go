@@ -28,8 +28,8 @@ type place struct {
 	offset    int64
 }
 
-// TestTableHoldsWhatTheSimplePathReads reads the same topic the simple way, kgo's records decoded to any by twmb/avro, and compares it, row by
-// row, with what parquet-go reads from silt's files.
+// TestTableHoldsWhatTheSimplePathReads reads the same topic the simple way, kgo's records decoded to any by twmb/avro, and compares it, row
+// by row, with what parquet-go reads from silt's files.
 func TestTableHoldsWhatTheSimplePathReads(t *testing.T) {
 	for _, shape := range shapes.All() {
 		t.Run(shape.Name, func(t *testing.T) {

@@ -62,7 +62,8 @@ func TestBrokerServesBothListenersAndKeepsItsDataOverAKill(t *testing.T) {
 func TestPythonHasThePackages(t *testing.T) {
 	python, err := Python()
 	Need(t, err)
-	out, err := niced(python, "-c", "import confluent_kafka, confluent_kafka.schema_registry.avro, fastavro, deltalake, duckdb, pyarrow").CombinedOutput()
+	out, err := niced(python, "-c", "import confluent_kafka, confluent_kafka.schema_registry.avro, fastavro, deltalake, duckdb, pyarrow").
+		CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

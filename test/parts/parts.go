@@ -65,8 +65,8 @@ func noteSkipped(test string, missing *Missing) error {
 	return errors.Join(err, f.Close())
 }
 
-// An install is a directory of the cache that is filled once. Its name holds a hash of what decides its content, so that a changed pin makes
-// another one.
+// An install is a directory of the cache that is filled once. Its name holds a hash of what decides its content, so that a changed pin
+// makes another one.
 type install struct {
 	part string // as in Missing
 	name string // of the directory

@@ -124,7 +124,10 @@ type registryError struct {
 func (r *Registry) handler() http.Handler {
 	mux := http.NewServeMux()
 	routes := map[string]func(*http.Request) (any, *registryError){
-		"GET /schemas/types":                         func(*http.Request) (any, *registryError) { return []string{"JSON", "PROTOBUF", "AVRO"}, nil },
+		"GET /schemas/types": func(*http.Request) (any, *registryError) {
+			return []string{"JSON", "PROTOBUF", "AVRO"},
+				nil
+		},
 		"GET /schemas/ids/{id}":                      r.getID,
 		"GET /subjects":                              r.getSubjects,
 		"GET /subjects/{subject}/versions":           r.getVersions,

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// WriteTLS writes ca.pem and server.pem into dir: a certificate authority of its own, and a server certificate for localhost and 127.0.0.1 in
-// the form that Kafka's PEM key store wants, the PKCS#8 key first and then the chain. The authority's key is not kept.
+// WriteTLS writes ca.pem and server.pem into dir: a certificate authority of its own, and a server certificate for localhost and 127.0.0.1
+// in the form that Kafka's PEM key store wants, the PKCS#8 key first and then the chain. The authority's key is not kept.
 func WriteTLS(dir string) error {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
