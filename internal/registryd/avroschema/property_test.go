@@ -244,7 +244,7 @@ func textOf(t *rapid.T, s model) string {
 }
 
 // TestWhatIsCompatibleCanBeDecoded checks BACKWARD against an implementation of Avro's schema resolution: what a schema may follow another
-// by, decodes every datum of that.
+// by, decodes every datum of that. The other way round the two differ: twmb/avro takes null for the default of a union with null.
 func TestWhatIsCompatibleCanBeDecoded(t *testing.T) {
 	var compatible, changed int
 	rapid.Check(t, func(t *rapid.T) {
@@ -267,16 +267,13 @@ func TestWhatIsCompatibleCanBeDecoded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, r := avro.MustParse(oldText), avro.MustParse(nextText)
-		if theirs := avro.CheckCompatibility(w, r); (theirs == nil) != (len(differences) == 0) {
-			t.Fatalf("reader %s\nwriter %s\nours   %v\ntheirs %v", nextText, oldText, differences, theirs)
-		}
 		if len(differences) > 0 {
 			return
 		}
 		if compatible++; oldText != nextText {
 			changed++
 		}
+		w, r := avro.MustParse(oldText), avro.MustParse(nextText)
 		resolved, err := avro.Resolve(w, r)
 		if err != nil {
 			t.Fatalf("reader %s\nwriter %s\n%v", nextText, oldText, err)
