@@ -79,7 +79,8 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	log := checkpoint.New(logs, checkpoint.Options{CRC: true})
 	defer log.Close()
 	sink := table.New(s.table, table.Deps{
-		Store: files, Engine: "silt/" + o.Version, CreatedBy: "silt version " + o.Version, Now: time.Now, NewID: uuid.NewString, Seed: rand.Uint64(),
+		Store: files, Engine: "silt/" + o.Version, CreatedBy: "silt version " + o.Version, Now: time.Now, NewID: uuid.NewString,
+		Seed:            rand.Uint64(),
 		KeepInvalidUTF8: s.decode.KeepInvalidUTF8, Workers: o.Workers, Trace: o.Trace, Log: o.Log,
 	})
 	defer sink.Close()
@@ -139,12 +140,14 @@ func parse(p *config.Pipeline) (s sections, err error) {
 // openLocal returns the store of a path after a look whether it can be written; option names the path in messages.
 func openLocal(path config.Path, option string) (store.Store, error) {
 	if err := store.Writable(path.Dir); err != nil {
-		return nil, problem.New(problem.PathNotWritable, "%s is %s, which cannot be written: %w", option, path, err).At(problem.File(path.String())).
+		return nil, problem.New(problem.PathNotWritable, "%s is %s, which cannot be written: %w", option, path, err).
+			At(problem.File(path.String())).
 			Fix("let the user that runs silt write there, or choose another %s", option)
 	}
 	s, err := store.NewLocal(path.Dir)
 	if err != nil {
-		return nil, problem.New(problem.PathNotWritable, "%s is %s: %w", option, path, err).At(problem.File(path.String())).Fix("choose another %s", option)
+		return nil, problem.New(problem.PathNotWritable, "%s is %s: %w", option, path, err).At(problem.File(path.String())).
+			Fix("choose another %s", option)
 	}
 	return s, nil
 }

@@ -54,7 +54,8 @@ func History(ctx context.Context, dir string, limit int) ([]*delta.Commit, error
 		return nil, err
 	}
 	if !s.Exists() {
-		return nil, problem.New(problem.NoTable, "%s holds no Delta table", dir).At(problem.File(dir)).Fix("name the table's folder: the one with _delta_log in it")
+		return nil, problem.New(problem.NoTable, "%s holds no Delta table", dir).At(problem.File(dir)).
+			Fix("name the table's folder: the one with _delta_log in it")
 	}
 	var out []*delta.Commit
 	for c, err := range log.History(ctx, s.Version()) {

@@ -37,7 +37,8 @@ func click(r *rand.Rand, field, i int, b []byte) []byte {
 	case 4:
 		return binary.AppendVarint(b, int64(1+i*10))
 	case 5:
-		return pick("GET /index.html HTTP/1.1", "GET /site/user_status.html HTTP/1.1", "GET /site/login.html HTTP/1.1", "GET /images/track.png HTTP/1.1")
+		return pick("GET /index.html HTTP/1.1", "GET /site/user_status.html HTTP/1.1", "GET /site/login.html HTTP/1.1",
+			"GET /images/track.png HTTP/1.1")
 	case 6:
 		return pick("200", "302", "404", "405", "406", "407")
 	case 7:
@@ -97,15 +98,16 @@ func shapes() []shape {
 			return append(b, 0)
 		}},
 		{"records", recordJSON("top", `{"name":"v","type":{"type":"array","items":`+recordJSON("item",
-			`{"name":"sku","type":"string"},{"name":"colour","type":"string"},{"name":"n","type":"long"}`)+`}}`), func(r *rand.Rand, _ int, b []byte) []byte {
-			b = append(b, 6)
-			for range 3 {
-				b = appendText(b, fmt.Sprintf("sku-%05d", r.IntN(500)))
-				b = appendText(b, []string{"red", "green", "blue", "yellow"}[r.IntN(4)])
-				b = number(r, b)
-			}
-			return append(b, 0)
-		}},
+			`{"name":"sku","type":"string"},{"name":"colour","type":"string"},{"name":"n","type":"long"}`)+`}}`),
+			func(r *rand.Rand, _ int, b []byte) []byte {
+				b = append(b, 6)
+				for range 3 {
+					b = appendText(b, fmt.Sprintf("sku-%05d", r.IntN(500)))
+					b = appendText(b, []string{"red", "green", "blue", "yellow"}[r.IntN(4)])
+					b = number(r, b)
+				}
+				return append(b, 0)
+			}},
 		{"map", recordJSON("top", `{"name":"m","type":{"type":"map","values":"long"}}`), func(r *rand.Rand, _ int, b []byte) []byte {
 			b = append(b, 6)
 			for _, k := range [...]string{"clicks", "views", "carts"} {

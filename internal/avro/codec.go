@@ -8,8 +8,8 @@ import (
 	twmb "github.com/twmb/avro"
 )
 
-// A Codec reads and writes single values of a schema as JSON, for people who look at a topic or write to one. It takes every Avro schema: what
-// columns cannot hold (Parse refuses it), JSON can. It is immutable and may be shared.
+// A Codec reads and writes single values of a schema as JSON, for people who look at a topic or write to one. It takes every Avro schema:
+// what columns cannot hold (Parse refuses it), JSON can. It is immutable and may be shared.
 //
 // The JSON is that of Spark's to_json of the column that silt makes of the schema, as far as there is such a column, but for nulls, which
 // are written out:

@@ -50,7 +50,8 @@ func TestCodecWritesAndReadsTheSameJSON(t *testing.T) {
 		{"a year that ISO 8601 has not", `{"type":"long","logicalType":"timestamp-millis"}`, "feffffffffffffffff01", `9223372036854775807`},
 		{"uuid in a fixed", `{"type":"fixed","name":"u","size":16,"logicalType":"uuid"}`, "00112233445566778899aabbccddeeff",
 			`"00112233-4455-6677-8899-aabbccddeeff"`},
-		{"duration", `{"type":"fixed","name":"u","size":12,"logicalType":"duration"}`, "010000000200000003000000", `{"months":1,"days":2,"milliseconds":3}`},
+		{"duration", `{"type":"fixed","name":"u","size":12,"logicalType":"duration"}`, "010000000200000003000000",
+			`{"months":1,"days":2,"milliseconds":3}`},
 		{"a logical type on a wrong type is none", `{"type":"string","logicalType":"date"}`, "0278", `"x"`},
 		{"an empty array", `{"type":"array","items":"int"}`, "00", `[]`},
 		{"array", `{"type":"array","items":"int"}`, "04020400", `[1,2]`},
@@ -59,7 +60,8 @@ func TestCodecWritesAndReadsTheSameJSON(t *testing.T) {
 		{"a null", `["string","null"]`, "02", `null`},
 		{"int or long is a number", `["long","int"]`, "0002", `1`},
 		{"other unions name the member", `["null","int","string"]`, "040278", `{"member1":"x"}`},
-		{"a record", `{"type":"record","name":"r","fields":[{"name":"b","type":"int"},{"name":"a","type":["null","int"]}]}`, "0200", `{"b":1,"a":null}`},
+		{"a record", `{"type":"record","name":"r","fields":[{"name":"b","type":"int"},{"name":"a","type":["null","int"]}]}`, "0200",
+			`{"b":1,"a":null}`},
 		{"a record in itself", `{"type":"record","name":"n.list","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","list"]}]}`,
 			"02020400", `{"v":1,"next":{"v":2,"next":null}}`},
 		{"a map that looks like a named member", `["null",{"type":"map","values":"string"}]`, "0202066d6170027800", `{"map":"x"}`},
@@ -95,7 +97,8 @@ func TestCodecTakesOtherFormsOfValues(t *testing.T) {
 		{"a timestamp with an offset and no fraction", `{"type":"long","logicalType":"timestamp-millis"}`, `"1970-01-01T01:00:01+01:00"`, "d00f"},
 		{"a decimal as a string", `{"type":"bytes","logicalType":"decimal","precision":6,"scale":2}`, `"12.5"`, "0404e2"},
 		{"a decimal with an exponent", `{"type":"bytes","logicalType":"decimal","precision":6,"scale":2}`, `125e-1`, "0404e2"},
-		{"two records: the one whose fields fit", `[` + record + `,{"type":"record","name":"s","fields":[{"name":"z","type":"int"}]}]`, `{"z":1}`, "0202"},
+		{"two records: the one whose fields fit", `[` + record + `,{"type":"record","name":"s","fields":[{"name":"z","type":"int"}]}]`, `{"z":1}`,
+			"0202"},
 	}
 	for _, tt := range tests {
 		got, err := codec(t, tt.schema).AppendBinary(nil, []byte(tt.json))
@@ -284,7 +287,8 @@ func FuzzCodecWritesAnything(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := c.AppendJSON(nil, wire); err != nil && !strings.Contains(err.Error(), "UTF-8") && !strings.Contains(err.Error(), "have no bytes") &&
+		if _, err := c.AppendJSON(nil, wire); err != nil && !strings.Contains(err.Error(), "UTF-8") &&
+			!strings.Contains(err.Error(), "have no bytes") &&
 			!strings.Contains(err.Error(), "nested deeper") {
 			t.Errorf("%s: %s is written as %x and not read: %v", schema, text, wire, err)
 		}

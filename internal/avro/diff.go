@@ -14,8 +14,8 @@ type Change struct {
 	To   string `json:"to,omitempty"`
 }
 
-// Diff lists what differs between two schemas, field by field: types, defaults, symbols, sizes. Documentation and the order of fields do not
-// count. Removed and changed fields come in the order of old, added ones in that of new.
+// Diff lists what differs between two schemas, field by field: types, defaults, symbols, sizes. Documentation and the order of fields do
+// not count. Removed and changed fields come in the order of old, added ones in that of new.
 func Diff(old, new *Codec) []Change {
 	from, to := flatten(old.root), flatten(new.root)
 	var changes []Change

@@ -171,8 +171,8 @@ func integerValue(dst []byte, n *codecNode, v any, path string) ([]byte, error) 
 	return nil, notA(path, v, describeKind(n))
 }
 
-// parseTime reads what formatTime writes, and timestamps with another offset than Z and with fewer or no digits of a second. It is false for
-// what the unit cannot hold exactly.
+// parseTime reads what formatTime writes, and timestamps with another offset than Z and with fewer or no digits of a second. It is false
+// for what the unit cannot hold exactly.
 func parseTime(logical, text string) (int64, bool) {
 	f, ok := timeForms[logical]
 	if !ok {

@@ -58,7 +58,8 @@ func FuzzSchemaText(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(newGenerator(seeded(seed)).use(3).json(map[*genType]bool{}), `{"type":"enum","name":"n.E","symbols":["A"]}`)
 	}
-	f.Add(`{"type":"record","name":"n.R","fields":[{"name":"a","type":"E","default":1},{"name":"b","type":["null","R"]}]}`, `{"type":"enum","name":"n.E","symbols":["A"]}`)
+	f.Add(`{"type":"record","name":"n.R","fields":[{"name":"a","type":"E","default":1},{"name":"b","type":["null","R"]}]}`,
+		`{"type":"enum","name":"n.E","symbols":["A"]}`)
 	f.Add(repeated(5, 2), repeated(3, 3))
 	f.Add(nested(40, "array"), "")
 	f.Fuzz(func(t *testing.T, text, reference string) {

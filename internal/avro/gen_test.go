@@ -67,7 +67,8 @@ func (g *generator) use(depth int) genUse {
 	return genUse{g.typ(depth), []string{"", "", "null first", "null first", "null last", "alone"}[g.IntN(6)]}
 }
 
-var leafKinds = []string{"string", "string", "string", "int", "int", "long", "long", "boolean", "float", "double", "bytes", "uuid", "date", "timestamp-millis",
+var leafKinds = []string{"string", "string", "string", "int", "int", "long", "long", "boolean", "float", "double", "bytes", "uuid", "date",
+	"timestamp-millis",
 	"timestamp-micros", "enum", "fixed", "decimal", "fixed decimal"}
 
 func (g *generator) typ(depth int) *genType {
@@ -208,7 +209,8 @@ func (t *genType) json(written map[*genType]bool) string {
 	case "decimal":
 		return fmt.Sprintf(`{"type":"bytes","logicalType":"decimal","precision":%d,"scale":%d}`, t.precision, t.scale)
 	case "fixed decimal":
-		return fmt.Sprintf(`{"type":"fixed","name":%q,"size":%d,"logicalType":"decimal","precision":%d,"scale":%d}`, t.name, t.size, t.precision, t.scale)
+		return fmt.Sprintf(`{"type":"fixed","name":%q,"size":%d,"logicalType":"decimal","precision":%d,"scale":%d}`, t.name, t.size, t.precision,
+			t.scale)
 	}
 	return `"` + t.kind + `"`
 }

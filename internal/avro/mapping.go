@@ -27,10 +27,12 @@ func Parse(text string, references []string) (*Schema, error) {
 	case n.wire == wireNull:
 		return nil, &UnsupportedError{"", "null", "a column of nulls alone has no values"}
 	case n.levels > maxLevels:
-		return nil, &UnsupportedError{"", root.Type, fmt.Sprintf("records, arrays and maps are nested %d deep, which takes %d definition levels; silt writes %d",
-			n.depth, n.levels, maxLevels)}
+		return nil, &UnsupportedError{"", root.Type,
+			fmt.Sprintf("records, arrays and maps are nested %d deep, which takes %d definition levels; silt writes %d",
+				n.depth, n.levels, maxLevels)}
 	case n.fieldCount > maxFields:
-		return nil, &UnsupportedError{"", root.Type, fmt.Sprintf("it has more than %d fields, counting those of each use of a named type", maxFields)}
+		return nil, &UnsupportedError{"", root.Type, fmt.Sprintf("it has more than %d fields, counting those of each use of a named type",
+			maxFields)}
 	}
 	return &Schema{u}, nil
 }
@@ -233,8 +235,8 @@ func (m *mapper) definition(n *twmb.SchemaNode, path string) (*node, error) {
 	return m.record(n, path)
 }
 
-// unwritableNames are the characters that no column name of a table without column mapping may have (Delta's SchemaUtils.checkFieldNames). Avro's own rules exclude
-// them; schemas are read laxly, as registries hold them.
+// unwritableNames are the characters that no column name of a table without column mapping may have (Delta's SchemaUtils.checkFieldNames).
+// Avro's own rules exclude them; schemas are read laxly, as registries hold them.
 const unwritableNames = " ,;{}()\n\t="
 
 func (m *mapper) record(n *twmb.SchemaNode, path string) (*node, error) {
@@ -243,7 +245,8 @@ func (m *mapper) record(n *twmb.SchemaNode, path string) (*node, error) {
 	for i := range n.Fields {
 		f := &n.Fields[i]
 		if strings.ContainsAny(f.Name, unwritableNames) {
-			return nil, &UnsupportedError{join(path, f.Name), "record", fmt.Sprintf("the name %q has a character that Delta refuses without column mapping", f.Name)}
+			return nil, &UnsupportedError{join(path, f.Name), "record",
+				fmt.Sprintf("the name %q has a character that Delta refuses without column mapping", f.Name)}
 		}
 		low := strings.ToLower(f.Name) // as column.Merge compares names
 		if other, ok := names[low]; ok {

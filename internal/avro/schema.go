@@ -2,8 +2,8 @@
 // gives; Bind compiles that tree, against the place of a column.Rows that will hold it, to a flat Program; Program.Walk reads one record.
 //
 // Only the writer's schema is used, as Spark does without a reader schema: defaults, aliases and the order of fields have no effect
-// (org.apache.spark.sql.avro.AvroDataToCatalyst). Package twmb/avro reads the text; the mapping, the program and the walk are here, because no library decodes into
-// columns.
+// (org.apache.spark.sql.avro.AvroDataToCatalyst). Package twmb/avro reads the text; the mapping, the program and the walk are here, because
+// no library decodes into columns.
 package avro
 
 import (
@@ -27,8 +27,8 @@ const (
 // A Schema is a writer's schema that silt can read. It is immutable and may be shared.
 type Schema struct{ root use }
 
-// Type is the type that Spark's from_avro gives the schema (org.apache.spark.sql.avro.SchemaConverters), with everything nullable, as Delta writes it. A record is a
-// struct; an Avro null is a Void field.
+// Type is the type that Spark's from_avro gives the schema (org.apache.spark.sql.avro.SchemaConverters), with everything nullable, as Delta
+// writes it. A record is a struct; an Avro null is a Void field.
 func (s *Schema) Type() column.Type { return s.root.node.typ }
 
 // Depth is how deep the schema is nested: 0 for a primitive type, one more for each record, array and map around it. Recursive types are

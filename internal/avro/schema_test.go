@@ -137,11 +137,13 @@ func TestUnsupportedTypesAreNamed(t *testing.T) {
 		{record(`{"name":"a","type":[]}`), "field a: avro type union []: it has no type but null"},
 		// recursion, direct, through a list and through another record
 		{record(`{"name":"next","type":["null","R"]}`), "field next: avro type R: the type contains itself, which columns cannot hold"},
-		{record(`{"name":"kids","type":{"type":"array","items":"R"}}`), "field kids.element: avro type R: the type contains itself, which columns cannot hold"},
+		{record(`{"name":"kids","type":{"type":"array","items":"R"}}`),
+			"field kids.element: avro type R: the type contains itself, which columns cannot hold"},
 		{`{"type":"record","name":"n.R","fields":[{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"b","type":"R"}]}}]}`,
 			"field a.b: avro type n.R: the type contains itself, which columns cannot hold"},
 		// logical types that come later
-		{record(`{"name":"a","type":{"type":"int","logicalType":"time-millis"}}`), "field a: avro type int: silt does not read the logical type time-millis"},
+		{record(`{"name":"a","type":{"type":"int","logicalType":"time-millis"}}`),
+			"field a: avro type int: silt does not read the logical type time-millis"},
 		{`{"type":"long","logicalType":"time-micros"}`, "avro type long: silt does not read the logical type time-micros"},
 		{`{"type":"long","logicalType":"timestamp-nanos"}`, "avro type long: silt does not read the logical type timestamp-nanos"},
 		{`{"type":"long","logicalType":"local-timestamp-millis"}`, "avro type long: silt does not read the logical type local-timestamp-millis"},
@@ -158,7 +160,8 @@ func TestUnsupportedTypesAreNamed(t *testing.T) {
 		// types without a column
 		{record(``), "avro type record R: a record without fields has no columns"},
 		{record(`{"name":"a","type":"null"}`), "avro type record R: a record whose fields are all null has no columns"},
-		{record(`{"name":"a","type":{"type":"record","name":"n.S","fields":[]}}`), "field a: avro type record n.S: a record without fields has no columns"},
+		{record(`{"name":"a","type":{"type":"record","name":"n.S","fields":[]}}`),
+			"field a: avro type record n.S: a record without fields has no columns"},
 		{`"null"`, "avro type null: a column of nulls alone has no values"},
 		{record(`{"name":"a","type":{"type":"array","items":"null"}}`), "field a: avro type array of null: items without a value are in no file"},
 		{record(`{"name":"a","type":{"type":"map","values":"null"}}`), "field a: avro type map of null: items without a value are in no file"},
@@ -264,7 +267,8 @@ func TestReferencesAreFollowed(t *testing.T) {
 		{[]string{address}, "avro schema, reference 1: "},                // country is missing
 		{[]string{country, `{"type":"re`}, "avro schema, reference 2: "}, // no JSON
 		{[]string{country}, "avro schema: "},                             // address is missing
-		{[]string{`"int"` + strings.Repeat(" ", maxTextBytes-10), country}, "avro schema, reference 2: the text and its references have more than"},
+		{[]string{`"int"` + strings.Repeat(" ", maxTextBytes-10), country},
+			"avro schema, reference 2: the text and its references have more than"},
 	} {
 		if _, err := Parse(person, c.references); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
@@ -322,7 +326,8 @@ func TestBindRefusesALayoutThatDoesNotFit(t *testing.T) {
 	}{
 		{column.StructOf(column.Nullable("a", integer)), `field "b" is not in the column struct<a:int>`},
 		{column.StructOf(column.Nullable("a", text), column.Nullable("b", column.ArrayOf(text))), `field "a" is int, the column string`},
-		{column.StructOf(column.Nullable("a", integer), column.Nullable("b", column.ArrayOf(integer))), `field "b.element" is string, the column int`},
+		{column.StructOf(column.Nullable("a", integer), column.Nullable("b", column.ArrayOf(integer))),
+			`field "b.element" is string, the column int`},
 		{column.StructOf(column.Nullable("a", integer), column.Nullable("b", text)), `field "b" is array<string>, the column string`},
 		{column.ArrayOf(text), `field "" is struct<a:int,b:array<string>>, the column array<string>`},
 	} {

@@ -45,7 +45,8 @@ func parseText(text string, references []string) (*twmb.SchemaNode, error) {
 
 // withoutExtras removes from a schema's text what the Java library, as Spark uses it, does not look at, and the Go library refuses: the
 // defaults of fields (setValidateDefaults(false)), aliases, order and documentation (no effect with the writer's schema), a logicalType
-// beside a field's type instead of inside it, and a decimal that is invalid, which leaves plain bytes (LogicalTypes.fromSchemaIgnoreInvalid).
+// beside a field's type instead of inside it, and a decimal that is invalid, which leaves plain bytes
+// (LogicalTypes.fromSchemaIgnoreInvalid).
 func withoutExtras(text string) (string, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()

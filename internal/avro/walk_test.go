@@ -187,7 +187,8 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		{`{"type":"array","items":"string"}`, "fe ff ff ff ff ff ff ff ff 01" + more, "a",
 			"the count is 9223372036854775807, which is more than the rest of the record can hold"},
 		{`{"type":"array","items":"string"}`, "ff ff ff ff ff ff ff ff ff 01 02" + more, "a", "the count is -9223372036854775808"},
-		{`{"type":"array","items":"string"}`, "81 80 80 10 02" + more, "a", "the count is 16777217, which is more than the rest of the record can hold"},
+		{`{"type":"array","items":"string"}`, "81 80 80 10 02" + more, "a",
+			"the count is 16777217, which is more than the rest of the record can hold"},
 		{`{"type":"array","items":"string"}`, "01 80 80 80 80 80 80 80 80 80 80" + more, "a", "a number has too many bytes"},
 		{`{"type":"array","items":"string"}`, "01 ff ff ff ff ff ff ff ff", "a", "the record ends before the value does"},
 		{`{"type":"array","items":"string"}`, "ff ff ff ff ff ff ff ff", "a", "the record ends before the value does"},
@@ -195,7 +196,8 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		{`{"type":"array","items":"string"}`, "02 00 40", "a", "the count is 32, which is more than the rest of the record can hold"},
 		{`{"type":"map","values":"int"}`, "02 02", "a.key", "the length is 1, which is more than the rest of the record"},
 		{`{"type":"map","values":"int"}`, "02 02 61", "a.value", "the record ends before the value does"},
-		{`{"type":"array","items":{"type":"map","values":` + record(`{"name":"b","type":"boolean"}`) + `}}`, "02 02 02 61 07", "a.element.value.b",
+		{`{"type":"array","items":{"type":"map","values":` + record(`{"name":"b","type":"boolean"}`) + `}}`, "02 02 02 61 07",
+			"a.element.value.b",
 			"7 is no boolean"},
 		// decimals
 		{decimal3, "00", "a", "the decimal is empty or has more than 3 digits"},
@@ -208,7 +210,9 @@ func TestBadRecordsAreRefused(t *testing.T) {
 		{decimal20, "12 05 6b c7 5e 2d 63 10 00 00", "a", "the decimal is empty or has more than 20 digits"},
 		{decimal3, "01", "a", "the length is -1"},
 	} {
-		p, rows := one(t, `{"type":"record","name":"Top","fields":[{"name":"z","type":"int"},{"name":"a","type":`+c.typ+`},{"name":"y","type":"string"}]}`, Options{})
+		p, rows := one(t,
+			`{"type":"record","name":"Top","fields":[{"name":"z","type":"int"},{"name":"a","type":`+c.typ+`},{"name":"y","type":"string"}]}`,
+			Options{})
 		buf := padded(fromHex(t, "02"+c.record))
 		before := pictureOf(rows)
 		if p.Walk(buf, 0, len(buf)-column.Slack) {
@@ -373,7 +377,8 @@ func TestGroupsGrowBetweenAndWithinRows(t *testing.T) {
 		{"map", genUse{t: &genType{kind: "map", item: long}}},
 	}}}
 	g := newGenerator(seeded(1))
-	for _, lengths := range [][]int{{column.BlockRows, 1}, {column.BlockRows - 1, 1, 1}, {column.BlockRows + 1}, {1, 3 * column.BlockRows, 5 * column.BlockRows, 1}} {
+	for _, lengths := range [][]int{{column.BlockRows, 1}, {column.BlockRows - 1, 1, 1}, {column.BlockRows + 1},
+		{1, 3 * column.BlockRows, 5 * column.BlockRows, 1}} {
 		p, rows := one(t, use.json(map[*genType]bool{}), Options{})
 		var buf []byte
 		var wants []any
@@ -486,7 +491,8 @@ func TestOneRowsItemsAreBounded(t *testing.T) {
 	}{
 		{record(`{"name":"longs","type":{"type":"array","items":"long"}}`), 0, 1},
 		{record(`{"name":"more","type":{"type":"array","items":"long"}},{"name":"longs","type":{"type":"array","items":"long"}}`), 1000, 1},
-		{record(`{"name":"wide","type":{"type":"array","items":{"type":"record","name":"W","fields":[{"name":"f7","type":["null","long"]}]}}}`), 0, 1001},
+		{record(`{"name":"wide","type":{"type":"array","items":{"type":"record","name":"W","fields":[{"name":"f7","type":["null","long"]}]}}}`),
+			0, 1001},
 	} {
 		s, err := Parse(c.schema, nil)
 		if err != nil {
@@ -535,7 +541,8 @@ func TestMixedNullsReadTheSame(t *testing.T) {
 		"00 02 00",
 		"00 00 ff ff ff ff 0f 02 80 80 80 80 80 80 80 01",
 	}
-	bad := []string{"04", "01", "02", "02 80", "02 01", "02 01 02 00", "02 03 61 02 00", "02 7e 61", "00 01", "00 00", "00 00 80 80 80 80 10 00", "00 00 82 80 80 80 80 00 00",
+	bad := []string{"04", "01", "02", "02 80", "02 01", "02 01 02 00", "02 03 61 02 00", "02 7e 61", "00 01", "00 00",
+		"00 00 80 80 80 80 10 00", "00 00 82 80 80 80 80 00 00",
 		"00 02 03", "00 02 02", "00 02 02 80", "00 02 02 80 80 80 80 80 80 80 80 80 80", "02 80 80 80 80 80 80 80 80 80 80", ""}
 	var want []any
 	for pass := range 4 {

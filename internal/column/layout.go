@@ -127,7 +127,8 @@ func (l *Layout) add(name string, t Type, group int, path, field []string, def, 
 		if t.Key.Kind == Struct || t.Key.Kind == Array || t.Key.Kind == Map {
 			return nil, fmt.Errorf("column %s: a map's key is %s", field[0], t.Key)
 		}
-		key := &Tree{Name: "key", Type: *t.Key, Node: -1, Leaf: l.leaf(LeafLayout{Type: *t.Key, Path: sub(path, "key_value", "key"), Field: sub(field, "key"),
+		key := &Tree{Name: "key", Type: *t.Key, Node: -1, Leaf: l.leaf(LeafLayout{Type: *t.Key, Path: sub(path, "key_value", "key"),
+			Field: sub(field, "key"),
 			Group: child, Def: def + 2, Rep: rep + 1, Required: true})}
 		v, err := l.add("value", *t.Element, child, sub(path, "key_value", "value"), sub(field, "value"), def+2, rep+1)
 		if err != nil {

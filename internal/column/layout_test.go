@@ -18,7 +18,8 @@ func describe(l *Layout) string {
 		}
 	}
 	for _, f := range l.Leaves {
-		fmt.Fprintf(&b, "leaf %s %s = %s: group %d, def %d, rep %d", f.Type, strings.Join(f.Path, "."), strings.Join(f.Field, "."), f.Group, f.Def, f.Rep)
+		fmt.Fprintf(&b, "leaf %s %s = %s: group %d, def %d, rep %d", f.Type, strings.Join(f.Path, "."), strings.Join(f.Field, "."), f.Group,
+			f.Def, f.Rep)
 		if f.Required {
 			b.WriteString(", required")
 		}
@@ -90,7 +91,8 @@ func TestLayoutIsRefused(t *testing.T) {
 		err  string
 	}{
 		{"levels would not fit their byte", deep, "nested too deep"},
-		{"a map's key of several values", Type{Kind: Map, Key: &Type{Kind: Struct, Fields: []Field{Nullable("x", Primitive(Long))}}, Element: &Type{Kind: Long}}, "a map's key is struct<x:bigint>"},
+		{"a map's key of several values", Type{Kind: Map, Key: &Type{Kind: Struct, Fields: []Field{Nullable("x", Primitive(Long))}},
+			Element: &Type{Kind: Long}}, "a map's key is struct<x:bigint>"},
 	} {
 		if _, err := NewLayout(Of(Nullable("c", tt.typ))); err == nil || !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: got %v", tt.name, err)
@@ -100,7 +102,8 @@ func TestLayoutIsRefused(t *testing.T) {
 
 func TestPhysicalTypes(t *testing.T) {
 	// Spark's ParquetWriteSupport: decimals of up to 9 digits are INT32, up to 18 INT64, then the fewest bytes that hold them
-	bytes := map[int]int{19: 9, 21: 9, 22: 10, 23: 10, 24: 11, 26: 11, 27: 12, 28: 12, 29: 13, 31: 13, 32: 14, 33: 14, 34: 15, 35: 15, 36: 16, 38: 16}
+	bytes := map[int]int{19: 9, 21: 9, 22: 10, 23: 10, 24: 11, 26: 11, 27: 12, 28: 12, 29: 13, 31: 13, 32: 14, 33: 14, 34: 15, 35: 15, 36: 16,
+		38: 16}
 	for p := 1; p <= 38; p++ {
 		d := DecimalOf(p, 0)
 		want := PhysFixed

@@ -40,10 +40,10 @@ func (e *MergeError) Error() string {
 	return fmt.Sprintf("field %s: failed to merge incompatible data types %s and %s", e.Path, e.Current, e.Data)
 }
 
-// Merge returns the current schema with what the data's schema adds, and the changes, by Delta's rules for mergeSchema (Delta's SchemaMergingUtils):
-// fields are matched ignoring case, the current spelling, order, nullability and metadata stay, unknown fields are appended at the end of
-// their struct as nullable, structs in arrays and maps are merged too; byte, short and integer become the wider; void becomes the other
-// type. Fields that the data lacks stay. Everything else is a *MergeError. Merge is pure: neither argument changes.
+// Merge returns the current schema with what the data's schema adds, and the changes, by Delta's rules for mergeSchema (Delta's
+// SchemaMergingUtils): fields are matched ignoring case, the current spelling, order, nullability and metadata stay, unknown fields are
+// appended at the end of their struct as nullable, structs in arrays and maps are merged too; byte, short and integer become the wider;
+// void becomes the other type. Fields that the data lacks stay. Everything else is a *MergeError. Merge is pure: neither argument changes.
 func Merge(current, data Schema) (Schema, []Change, error) {
 	m := merger{}
 	fields, err := m.fields("", current.Fields, data.Fields)

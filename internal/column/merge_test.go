@@ -86,7 +86,8 @@ func TestMerge(t *testing.T) {
 		// 8.1
 		{"the first schema is all new", "", "a int, s struct<b string>", "a:int,s:struct<b:string>", "+ a int; + s struct<b:string>"},
 		{"equal schemas change nothing", "a int, d decimal(4,2)", "a int, d decimal(4,2)", "a:int,d:decimal(4,2)", ""},
-		{"unknown fields are appended at the end, in the order of the data", "b int", "z int, b int, a int", "b:int,z:int,a:int", "+ z int; + a int"},
+		{"unknown fields are appended at the end, in the order of the data", "b int", "z int, b int, a int", "b:int,z:int,a:int",
+			"+ z int; + a int"},
 		{"columns that the data lacks stay", "a int, b int", "b int", "a:int,b:int", ""},
 		{"names are matched ignoring case, the current spelling stays", "Foo int", "fOO int", "Foo:int", ""},
 		{"... in every struct", "s struct<Foo int>", "S struct<foo int, bar int>", "s:struct<Foo:int,bar:int>", "+ s.bar int"},
@@ -94,7 +95,8 @@ func TestMerge(t *testing.T) {
 		{"structs are merged", "s struct<a int>", "s struct<b int>", "s:struct<a:int,b:int>", "+ s.b int"},
 		{"structs in arrays are merged", "s array<struct<a int>>", "s array<struct<b int>>", "s:array<struct<a:int,b:int>>", "+ s.element.b int"},
 		{"structs in maps are merged", "s map<struct<a int>>", "s map<struct<b int>>", "s:map<string,struct<a:int,b:int>>", "+ s.value.b int"},
-		{"structs in structs in arrays are merged", "s array<struct<a struct<x int>>>", "s array<struct<a struct<y int>>>", "s:array<struct<a:struct<x:int,y:int>>>",
+		{"structs in structs in arrays are merged", "s array<struct<a struct<x int>>>", "s array<struct<a struct<y int>>>",
+			"s:array<struct<a:struct<x:int,y:int>>>",
 			"+ s.element.a.y int"},
 		{"byte becomes short", "a byte", "a short", "a:smallint", "~ a tinyint -> smallint"},
 		{"byte becomes int", "a byte", "a int", "a:int", "~ a tinyint -> int"},
@@ -107,7 +109,8 @@ func TestMerge(t *testing.T) {
 		{"a new array of void cannot be written", "", "a array<void>", "", "field a: array<void> cannot be written"},
 		{"... nor a map, however deep", "", "s struct<m array<map<void>>>", "", "field s.m.element: map<string,void> cannot be written"},
 		{"... nor one that takes the place of void", "a void", "a array<void>", "", "field a: array<void> cannot be written"},
-		{"decimals of another precision", "a decimal(4,2)", "a decimal(5,2)", "", "field a: failed to merge decimal types with incompatible precision or scale: decimal(4,2) and decimal(5,2)"},
+		{"decimals of another precision", "a decimal(4,2)", "a decimal(5,2)", "",
+			"field a: failed to merge decimal types with incompatible precision or scale: decimal(4,2) and decimal(5,2)"},
 		{"decimals of another scale", "a decimal(4,2)", "a decimal(4,1)", "", "incompatible precision or scale"},
 		{"a type that silt does not know equals itself", "a variant", "a variant", "a:\"variant\"", ""},
 		{"... and nothing else", "a variant", "a interval", "", "incompatible data types"},
@@ -121,7 +124,8 @@ func TestMerge(t *testing.T) {
 		{"rename a field", "v struct<a int>", "v struct<b int>", "v:struct<a:int,b:int>", "+ v.b int"},
 		{"reorder fields", "v struct<a int, b string>", "v struct<b string, a int>", "v:struct<a:int,b:string>", ""},
 		{"int to long", "v struct<a int>", "v struct<a long>", "", "field v.a: failed to merge incompatible data types int and bigint"},
-		{"long to int, which is never merged either", "v struct<a long>", "v struct<a int>", "", "field v.a: failed to merge incompatible data types bigint and int"},
+		{"long to int, which is never merged either", "v struct<a long>", "v struct<a int>", "",
+			"field v.a: failed to merge incompatible data types bigint and int"},
 		{"float to double", "v struct<a float>", "v struct<a double>", "", "incompatible data types float and double"},
 		{"int to float", "v struct<a int>", "v struct<a float>", "", "incompatible data types int and float"},
 		{"int to double", "v struct<a int>", "v struct<a double>", "", "incompatible data types int and double"},
@@ -131,15 +135,19 @@ func TestMerge(t *testing.T) {
 		{"a value to a record", "v struct<a int>", "v struct<a struct<b int>>", "", "incompatible data types int and struct<b:int>"},
 		{"a value to an array", "v struct<a int>", "v struct<a array<int>>", "", "incompatible data types int and array<int>"},
 		{"an array to a map", "v struct<a array<int>>", "v struct<a map<int>>", "", "incompatible data types array<int> and map<string,int>"},
-		{"one branch to two", "v struct<a int>", "v struct<a struct<member0 int, member1 string>>", "", "incompatible data types int and struct<member0:int,member1:string>"},
-		{"a third branch at the end", "v struct<a struct<member0 int, member1 string>>", "v struct<a struct<member0 int, member1 string, member2 double>>",
+		{"one branch to two", "v struct<a int>", "v struct<a struct<member0 int, member1 string>>", "",
+			"incompatible data types int and struct<member0:int,member1:string>"},
+		{"a third branch at the end", "v struct<a struct<member0 int, member1 string>>",
+			"v struct<a struct<member0 int, member1 string, member2 double>>",
 			"v:struct<a:struct<member0:int,member1:string,member2:double>>", "+ v.a.member2 double"},
-		{"a branch before others shifts them", "v struct<a struct<member0 int, member1 string>>", "v struct<a struct<member0 double, member1 int>>", "",
+		{"a branch before others shifts them", "v struct<a struct<member0 int, member1 string>>",
+			"v struct<a struct<member0 double, member1 int>>", "",
 			"field v.a.member0: failed to merge incompatible data types int and double"},
 		{"a decimal's precision", "v struct<a decimal(10,2)>", "v struct<a decimal(12,2)>", "", "incompatible precision or scale"},
 		{"add timestamp-millis to a long", "v struct<a long>", "v struct<a timestamp>", "", "incompatible data types bigint and timestamp"},
 		{"take date from an int", "v struct<a date>", "v struct<a int>", "", "incompatible data types date and int"},
-		{"add fields to records in arrays and maps", "v struct<a array<struct<x int>>, m map<struct<x int>>>", "v struct<a array<struct<x int, y int>>, m map<struct<y int>>>",
+		{"add fields to records in arrays and maps", "v struct<a array<struct<x int>>, m map<struct<x int>>>",
+			"v struct<a array<struct<x int, y int>>, m map<struct<y int>>>",
 			"v:struct<a:array<struct<x:int,y:int>>,m:map<string,struct<x:int,y:int>>>", "+ v.a.element.y int; + v.m.value.y int"},
 		{"a field that differs only in case", "v struct<userId int>", "v struct<userid int>", "v:struct<userId:int>", ""},
 		{"the first local timestamp", "v struct<a int>", "v struct<t timestamp_ntz>", "v:struct<a:int,t:timestamp_ntz>", "+ v.t timestamp_ntz"},
@@ -187,12 +195,14 @@ func TestMergeKeepsWhatTheTableSays(t *testing.T) {
 	current := Of(Field{Name: "a", Type: Primitive(Integer), Nullable: false, Metadata: `{"comment":"key"}`},
 		Nullable("l", Type{Kind: Array, Element: &Type{Kind: Integer}, ElementNulls: false}))
 	data := Of(Nullable("A", Primitive(Integer)), Nullable("l", ArrayOf(Primitive(Integer))),
-		Field{Name: "s", Nullable: false, Type: StructOf(Field{Name: "x", Nullable: false, Type: Type{Kind: Array, Element: &Type{Kind: Integer}}})})
+		Field{Name: "s", Nullable: false, Type: StructOf(Field{Name: "x", Nullable: false,
+			Type: Type{Kind: Array, Element: &Type{Kind: Integer}}})})
 	got, _, err := Merge(current, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Of(current.Fields[0], current.Fields[1], Nullable("s", StructOf(Nullable("x", ArrayOf(Primitive(Integer)))))) // new: nullable throughout
+	// new: nullable throughout
+	want := Of(current.Fields[0], current.Fields[1], Nullable("s", StructOf(Nullable("x", ArrayOf(Primitive(Integer))))))
 	if got.JSON() != want.JSON() {
 		t.Errorf("got  %s\nwant %s", got.JSON(), want.JSON())
 	}

@@ -14,7 +14,8 @@ const (
 	PhysFixed     Physical = 7 // FIXED_LEN_BYTE_ARRAY of FixedLen bytes
 )
 
-// Physical returns the physical type of a type that has values (Spark's ParquetWriteSupport: decimals up to 9 digits are INT32, up to 18 INT64).
+// Physical returns the physical type of a type that has values (Spark's ParquetWriteSupport: decimals up to 9 digits are INT32, up to 18
+// INT64).
 func (t Type) Physical() Physical {
 	switch t.Kind {
 	case Boolean:

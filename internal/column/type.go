@@ -38,7 +38,8 @@ const (
 	Other        // a type that silt does not know; Type.Name has it
 )
 
-var kindNames = [...]string{"boolean", "integer", "long", "float", "double", "string", "binary", "date", "timestamp", "decimal", "struct", "array", "map",
+var kindNames = [...]string{"boolean", "integer", "long", "float", "double", "string", "binary", "date", "timestamp", "decimal", "struct",
+	"array", "map",
 	"byte", "short", "timestamp_ntz", "void", "other"}
 
 func (k Kind) String() string { return kindNames[k] }

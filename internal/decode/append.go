@@ -136,7 +136,8 @@ func (w *worker) note(i int, c *compiled) error {
 
 // noteRest goes through the records from i on without making rows of them: their batch cannot be committed, because a schema does not merge
 // with the table's or with another's. Which one is at fault is decided at the commit, in Spark's order of the ids, so all ids are noted
-// (docs/ARCHITECTURE.md). The records count as rows, which no file has: a commit that found no fault in the schemas would refuse the counts.
+// (docs/ARCHITECTURE.md). The records count as rows, which no file has: a commit that found no fault in the schemas would refuse the
+// counts.
 func (w *worker) noteRest(i int) error {
 	for ; i < len(w.r.Value); i++ {
 		w.at.rows++

@@ -1,5 +1,6 @@
 // Package decode turns the records of a topic into rows: the wire header gives a schema id, the registry the writer's schema, package
-// avro a program that reads the value into columns, and the mode decides what becomes of a record that cannot be read (docs/bad-records.md).
+// avro a program that reads the value into columns, and the mode decides what becomes of a record that cannot be read
+// (docs/bad-records.md).
 //
 // Decoding has two phases (docs/adr/0003). The first walks up to 256 records of one Records and notes where their values lie; a record
 // that fails is cut back. The second hands them to the open file's Block. A worker's rows are laid out by the table's schema merged with

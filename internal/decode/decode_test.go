@@ -105,7 +105,8 @@ func TestSchemasThatStopTheQueryInEveryMode(t *testing.T) {
 	}{
 		{"a general union", `{"type":"record","name":"r","fields":[{"name":"u","type":["string","int"]}]}`,
 			"field parsedValue.u  E4003 avro type union [string, int]: silt reads unions of null and one type"},
-		{"recursion", `{"type":"record","name":"r","fields":[{"name":"next","type":["null","r"]}]}`, "field parsedValue.next  E4003 avro type r: "},
+		{"recursion", `{"type":"record","name":"r","fields":[{"name":"next","type":["null","r"]}]}`,
+			"field parsedValue.next  E4003 avro type r: "},
 		{"a record without fields", `{"type":"record","name":"r","fields":[]}`, "field parsedValue  E4003 avro type record r: "},
 		{"a decimal of too many digits", `{"type":"record","name":"r","fields":[{"name":"d","type":
 			{"type":"bytes","logicalType":"decimal","precision":39}}]}`,

@@ -32,7 +32,8 @@ func TestParseOptions(t *testing.T) {
 		{name: "values that nobody knows", in: []string{"mode", "FAILFASTT", "value", "xml", "limits.maxDepth", "0",
 			"limits.maxRecordBytes", "2GiB",
 			"invalidUtf8", "replace", "limits.maxDepht", "3"}, bad: []string{`1:3  E1204 mode is "FAILFASTT"; want FAILFAST, PERMISSIVE, DROP`,
-			`2:3  E1204 value is "xml"`, `3:3  E1204 limits.maxDepth is "0"; want a whole number from 1`, `4:3  E1204 limits.maxRecordBytes is "2GiB"`,
+			`2:3  E1204 value is "xml"`, `3:3  E1204 limits.maxDepth is "0"; want a whole number from 1`,
+			`4:3  E1204 limits.maxRecordBytes is "2GiB"`,
 			`5:3  E1204 invalidUtf8 is "replace"; want reject, keep`,
 			`6:3  E1203 unknown option "limits.maxDepht" in decode; did you mean "limits.maxDepth"?`}},
 		{name: "columns that are not there", sel: []string{"offset", "headers", "parsedvalu", "offset", "Offset", "!hush"}, bad: []string{

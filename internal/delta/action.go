@@ -90,9 +90,10 @@ type DeletionVector struct {
 
 // A Txn is the newest version of an application that the table holds: what makes a write idempotent.
 type Txn struct {
-	AppID       string `json:"appId"`
-	Version     int64  `json:"version"`
-	LastUpdated int64  `json:"lastUpdated,omitempty"` // milliseconds since 1970; 0 is absent. Write it always (PROTOCOL.md, "Transaction Identifiers")
+	AppID   string `json:"appId"`
+	Version int64  `json:"version"`
+	// milliseconds since 1970; 0 is absent. Write it always (PROTOCOL.md, "Transaction Identifiers")
+	LastUpdated int64 `json:"lastUpdated,omitempty"`
 }
 
 // DomainMetadata is the configuration of a named domain; Removed is its tombstone.
@@ -363,7 +364,8 @@ func NewMetaData(id, schemaString string, createdTime int64) *MetaData {
 	return &MetaData{ID: id, Format: Format{Provider: "parquet"}, SchemaString: schemaString, CreatedTime: createdTime}
 }
 
-// NewProtocol returns the protocol of a new table that needs no feature: everything reads and writes it (PROTOCOL.md, "Protocol Evolution").
+// NewProtocol returns the protocol of a new table that needs no feature: everything reads and writes it (PROTOCOL.md, "Protocol
+// Evolution").
 func NewProtocol() *Protocol { return &Protocol{MinReaderVersion: 1, MinWriterVersion: 2} }
 
 // Clone returns a copy that shares nothing with m.
@@ -427,7 +429,8 @@ func (a *Add) Rows() (int64, bool) { return statsRows(a.Stats) }
 // Rows is as Add.Rows.
 func (r *Remove) Rows() (int64, bool) { return statsRows(r.Stats) }
 
-// statsRows returns numRecords of a file's statistics. Bad statistics are no error anywhere: they are only not known (PROTOCOL.md, "Per-file Statistics").
+// statsRows returns numRecords of a file's statistics. Bad statistics are no error anywhere: they are only not known (PROTOCOL.md,
+// "Per-file Statistics").
 func statsRows(stats string) (rows int64, ok bool) {
 	s := scanner{b: []byte(stats)}
 	err := s.object(func(key []byte) (err error) {

@@ -1,6 +1,7 @@
 package delta
 
-// row is a row of a log checkpoint: one action, the others null. Names, order and types are those that Spark writes (PROTOCOL.md, "Checkpoint Schema").
+// row is a row of a log checkpoint: one action, the others null. Names, order and types are those that Spark writes (PROTOCOL.md,
+// "Checkpoint Schema").
 type row struct {
 	Txn            *txnRow    `parquet:"txn,optional"`
 	Add            *addRow    `parquet:"add,optional"`

@@ -86,7 +86,8 @@ func drawCommit(t *rapid.T, version int, v2 bool) []Action {
 		path := EncodePath(fmt.Sprint("file ", rapid.IntRange(0, 5).Draw(t, "path")))
 		var vector *DeletionVector
 		if rapid.IntRange(0, 3).Draw(t, "vector") == 0 {
-			vector = &DeletionVector{StorageType: "i", PathOrInlineDV: "x", Offset: pointer(int32(rapid.IntRange(0, 1).Draw(t, "offset"))), SizeInBytes: 3, Cardinality: 4}
+			vector = &DeletionVector{StorageType: "i", PathOrInlineDV: "x", Offset: pointer(int32(rapid.IntRange(0, 1).Draw(t, "offset"))),
+				SizeInBytes: 3, Cardinality: 4}
 		}
 		if rapid.Bool().Draw(t, "remove") {
 			r := &Remove{Path: path, DeletionTimestamp: int64(version + 1), ExtendedFileMetadata: true, Size: 3, DeletionVector: vector,
@@ -97,8 +98,9 @@ func drawCommit(t *rapid.T, version int, v2 bool) []Action {
 			removed[r.key()] = true
 			continue
 		}
-		a := &Add{Path: path, Size: rapid.Int64Min(0).Draw(t, "size"), ModificationTime: int64(version), DeletionVector: vector, PartitionValues: drawValues(t),
-			Tags: drawValues(t), Stats: rapid.SampledFrom([]string{"", `{"numRecords":1}`}).Draw(t, "stats")}
+		a := &Add{Path: path, Size: rapid.Int64Min(0).Draw(t, "size"), ModificationTime: int64(version), DeletionVector: vector,
+			PartitionValues: drawValues(t),
+			Tags:            drawValues(t), Stats: rapid.SampledFrom([]string{"", `{"numRecords":1}`}).Draw(t, "stats")}
 		if rapid.Bool().Draw(t, "rows") {
 			a.BaseRowID, a.DefaultRowCommitVersion, a.ClusteringProvider = pointer(int64(7)), pointer(int64(8)), "liquid"
 		}
@@ -227,7 +229,8 @@ func checkpointedTable(t testing.TB, clean bool) *store.Memory {
 
 func TestLastCheckpointIsOnlyAHint(t *testing.T) {
 	table := checkpointedTable(t, true)
-	for _, hint := range []string{"-", "", "{", "[]", `"x"`, `{"version":"9"}`, `{"version":9}`, `{"version":9,"size":1,"parts":3}`, `{"version":3}`, `{"version":8}`,
+	for _, hint := range []string{"-", "", "{", "[]", `"x"`, `{"version":"9"}`, `{"version":9}`, `{"version":9,"size":1,"parts":3}`,
+		`{"version":3}`, `{"version":8}`,
 		`{"version":11}`, `{"version":1000}`, `{"version":-5}`, `{"version":9.5}`, `{"version":99999999999999999999}`, `{"size":4}`} {
 		m := cloneTable(t, table)
 		if hint == "-" {
@@ -247,7 +250,8 @@ func TestLastCheckpointIsOnlyAHint(t *testing.T) {
 func TestACheckpointThatCannotBeReadIsPassedOver(t *testing.T) {
 	whole := must[[]byte](t)(checkpointedTable(t, false).Get(ctx, checkpointKey(9), 1<<20))
 	for what, data := range map[string][]byte{
-		"cut": whole[:len(whole)/2], "no Parquet": []byte("hello, world: no Parquet"), "empty": nil, "another file's end": append(slices.Clone(whole[:100]), whole[200:]...),
+		"cut": whole[:len(whole)/2], "no Parquet": []byte("hello, world: no Parquet"), "empty": nil,
+		"another file's end": append(slices.Clone(whole[:100]), whole[200:]...),
 	} {
 		for _, clean := range []bool{false, true} {
 			m := checkpointedTable(t, clean)
@@ -273,7 +277,8 @@ func TestAnOlderVersionIsReadFromWhatIsLeft(t *testing.T) {
 			s, err := l.SnapshotAt(ctx, v)
 			gone := clean && v < 9 || v > 11
 			if gone {
-				if p := problem.Of(err); len(p) != 1 || p[0].Code != problem.CorruptLog || !strings.Contains(err.Error(), fmt.Sprintf("version %d", v)) {
+				if p := problem.Of(err); len(p) != 1 || p[0].Code != problem.CorruptLog ||
+					!strings.Contains(err.Error(), fmt.Sprintf("version %d", v)) {
 					t.Errorf("clean %v, version %d: got %v", clean, v, err)
 				}
 				continue
@@ -515,16 +520,18 @@ func TestStatisticsAsStructsBecomeText(t *testing.T) {
 		{&add{pointer("none"), pointer(int64(1)), nil}},
 		{&add{pointer("rows"), pointer(int64(1)), &stats{NumRecords: pointer(int64(5))}}},
 		{},
-		{&add{pointer("all"), pointer(int64(1)), &stats{pointer(int64(6)), &values{pointer(int32(-1)), pointer(int64(1 << 60)), pointer("a\"b"), pointer(int32(-1)),
-			pointer(int64(-1)), pointer(int64(1500)), pointer(int64(-5)), pointer(float32(0.1)), nil}, pointer(true)}}},
+		{&add{pointer("all"), pointer(int64(1)), &stats{pointer(int64(6)),
+			&values{pointer(int32(-1)), pointer(int64(1 << 60)), pointer("a\"b"), pointer(int32(-1)),
+				pointer(int64(-1)), pointer(int64(1500)), pointer(int64(-5)), pointer(float32(0.1)), nil}, pointer(true)}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
 	err = readParquet(bytes.NewReader(b.Bytes()), int64(b.Len()), &visitor{add: func(a *Add) error { got[a.Path] = a.Stats; return nil }})
-	want := map[string]string{"none": "", "rows": `{"numRecords":5}`, "all": `{"numRecords":6,"minValues":{"i":-1,"l":1152921504606846976,"s":"a\"b","d":"1969-12-31",` +
-		`"t":"1969-12-31T23:59:59.999Z","m":"1970-01-01T00:00:01.500Z","c":-0.05,"f":0.10000000149011612},"tightBounds":true}`}
+	want := map[string]string{"none": "", "rows": `{"numRecords":5}`,
+		"all": `{"numRecords":6,"minValues":{"i":-1,"l":1152921504606846976,"s":"a\"b","d":"1969-12-31",` +
+			`"t":"1969-12-31T23:59:59.999Z","m":"1970-01-01T00:00:01.500Z","c":-0.05,"f":0.10000000149011612},"tightBounds":true}`}
 	if d := gocmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}

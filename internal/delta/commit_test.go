@@ -125,8 +125,10 @@ func TestConflictIsPreparedAnewOnTheNewestSnapshot(t *testing.T) {
 	o2.NewID = counting("other")
 	other := Open(m, o2)
 	so := must[*Snapshot](t)(other.Snapshot(ctx))
-	changed := NewMetaData("table-id", `{"type":"struct","fields":[{"name":"id","type":"long","nullable":true,"metadata":{}},{"name":"b","type":"string","nullable":true,"metadata":{}}]}`, 1)
-	so = must[*Snapshot](t)(other.Commit(ctx, Transaction{Read: so, Prepare: func(context.Context, *Snapshot) ([]Action, error) { return []Action{changed}, nil }}))
+	changed := NewMetaData("table-id",
+		`{"type":"struct","fields":[{"name":"id","type":"long","nullable":true,"metadata":{}},{"name":"b","type":"string","nullable":true,"metadata":{}}]}`, 1)
+	so = must[*Snapshot](t)(other.Commit(ctx, Transaction{Read: so,
+		Prepare: func(context.Context, *Snapshot) ([]Action, error) { return []Action{changed}, nil }}))
 	must[*Snapshot](t)(other.Commit(ctx, appendOf(so, "b", 9)))
 
 	var seen []string
@@ -175,10 +177,12 @@ func TestErrorsOfACommitSayWhetherItMayBeVisible(t *testing.T) {
 		{what: "the context ended before", ctx: cancelled, is: context.Canceled},
 		{what: "the table holds the version", setup: func(_ *store.Memory, tr *Transaction) { *tr = appendOf(tr.Read, "app", 0) }},
 		{what: "another run committed", setup: foreign(`{"txn":{"appId":"app","version":1}}`)},
-		{what: "a winner needs an unknown writer feature", setup: foreign(`{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["telepathy"]}}`),
-			code: problem.UnsupportedProtocol},
+		{what: "a winner needs an unknown writer feature",
+			setup: foreign(`{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["telepathy"]}}`),
+			code:  problem.UnsupportedProtocol},
 		{what: "a winner needs an unknown reader feature",
-			setup: foreign(`{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["telepathy"],"writerFeatures":["telepathy"]}}`), code: problem.UnsupportedProtocol},
+			setup: foreign(`{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["telepathy"],"writerFeatures":["telepathy"]}}`),
+			code:  problem.UnsupportedProtocol},
 		{what: "a winner adds a constraint",
 			setup: foreign(`{"metaData":{"id":"i","format":{"provider":"parquet","options":{}},"schemaString":"","partitionColumns":[],"configuration":{"delta.constraints.c":"id > 0"}}}`),
 			code:  problem.UnsupportedProtocol},

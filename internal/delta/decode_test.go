@@ -82,8 +82,10 @@ func TestTablesMadeBySparkAreRead(t *testing.T) {
 		if x, ok := s.Txn("030bd9a4-b6df-45f4-95f5-796c194b724b"); ok {
 			txn = x.Version
 		}
-		if s.Version() != want.version || rows != want.rows || len(s.Schema().Fields) != want.columns || txn != want.txn || s.DataVersion() != want.version {
-			t.Errorf("%s: got version %d, %d rows, %d columns, txn %d, data version %d", name, s.Version(), rows, len(s.Schema().Fields), txn, s.DataVersion())
+		if s.Version() != want.version || rows != want.rows || len(s.Schema().Fields) != want.columns || txn != want.txn ||
+			s.DataVersion() != want.version {
+			t.Errorf("%s: got version %d, %d rows, %d columns, txn %d, data version %d", name, s.Version(), rows, len(s.Schema().Fields), txn,
+				s.DataVersion())
 		}
 		if got := s.Schema().JSON(); got != s.MetaData().SchemaString {
 			t.Errorf("%s: schema is written as\n%s\nand was\n%s", name, got, s.MetaData().SchemaString)
@@ -102,19 +104,22 @@ func TestLinesAreDecoded(t *testing.T) {
 		want Action // nil: ignored
 	}{
 		// Optional fields that are absent, and null.
-		{`{"add":{"path":"a","partitionValues":{},"size":1,"modificationTime":2,"dataChange":true}}`, &Add{Path: "a", Size: 1, ModificationTime: 2, DataChange: true}},
+		{`{"add":{"path":"a","partitionValues":{},"size":1,"modificationTime":2,"dataChange":true}}`,
+			&Add{Path: "a", Size: 1, ModificationTime: 2, DataChange: true}},
 		{`{"add":{"path":"a","size":1,"stats":null,"tags":null,"deletionVector":null,"baseRowId":null}}`, &Add{Path: "a", Size: 1}},
 		// All fields, in another order, with white space.
 		{"{ \"add\" : { \"clusteringProvider\":\"liquid\", \"size\" : 1,\t\"path\":\"a%20b\", \"partitionValues\":{\"p\":null,\"q\":\"1\"}, \"tags\":{\"t\":\"\"},\r" +
 			`"deletionVector":{"storageType":"u","pathOrInlineDv":"x","offset":1,"sizeInBytes":2,"cardinality":3}, "baseRowId":7, "defaultRowCommitVersion":8 } }`,
-			&Add{Path: "a%20b", Size: 1, PartitionValues: Values{"p": nil, "q": pointer("1")}, Tags: Values{"t": pointer("")}, BaseRowID: pointer(int64(7)),
+			&Add{Path: "a%20b", Size: 1, PartitionValues: Values{"p": nil, "q": pointer("1")}, Tags: Values{"t": pointer("")},
+				BaseRowID:               pointer(int64(7)),
 				DefaultRowCommitVersion: pointer(int64(8)), ClusteringProvider: "liquid",
 				DeletionVector: &DeletionVector{StorageType: "u", PathOrInlineDV: "x", Offset: pointer(int32(1)), SizeInBytes: 2, Cardinality: 3}}},
 		// Statistics are a string that holds JSON; escapes of all kinds.
 		{`{"add":{"path":"\u0061\/\ud83d\ude00\n","size":1e3,"stats":"{\"numRecords\":1,\"minValues\":{\"s\":\"\\\"\"}}"}}`,
 			&Add{Path: "a/\U0001F600\n", Size: 1000, Stats: `{"numRecords":1,"minValues":{"s":"\""}}`}},
 		// A number where a string belongs, as some writers print partition values.
-		{`{"add":{"path":"a","partitionValues":{"p":12,"q":true},"size":1}}`, &Add{Path: "a", Size: 1, PartitionValues: Values{"p": pointer("12"), "q": pointer("true")}}},
+		{`{"add":{"path":"a","partitionValues":{"p":12,"q":true},"size":1}}`,
+			&Add{Path: "a", Size: 1, PartitionValues: Values{"p": pointer("12"), "q": pointer("true")}}},
 		{`{"remove":{"path":"a","deletionTimestamp":5,"dataChange":false,"extendedFileMetadata":true,"partitionValues":{},"size":9}}`,
 			&Remove{Path: "a", DeletionTimestamp: 5, ExtendedFileMetadata: true, Size: 9}},
 		{`{"txn":{"appId":"q","version":3}}`, &Txn{AppID: "q", Version: 3}},
@@ -123,8 +128,9 @@ func TestLinesAreDecoded(t *testing.T) {
 		{`{"domainMetadata":{"domain":"d","configuration":"{}","removed":true}}`, &DomainMetadata{"d", "{}", true}},
 		// What metaData says that we do not know is kept.
 		{`{"metaData":{"id":"i","format":{"provider":"parquet","options":{}},"schemaString":"s","partitionColumns":[],"configuration":{"k":"v"},"future":{"x":[1]}}}`,
-			&MetaData{ID: "i", Format: Format{"parquet", map[string]string{}}, SchemaString: "s", PartitionColumns: []string{}, Configuration: map[string]string{"k": "v"},
-				Extra: Object{{"future", json.RawMessage(`{"x":[1]}`)}}}},
+			&MetaData{ID: "i", Format: Format{"parquet", map[string]string{}}, SchemaString: "s", PartitionColumns: []string{},
+				Configuration: map[string]string{"k": "v"},
+				Extra:         Object{{"future", json.RawMessage(`{"x":[1]}`)}}}},
 		// A commitInfo is free JSON: keys of an odd type do not matter.
 		{`{"commitInfo":{"timestamp":"yesterday","operation":"WRITE","operationParameters":{"b":1,"a":"[]"},"readVersion":4,"isBlindAppend":true,"txnId":"t","silt":{"v":1},"userName":"u"}}`,
 			&CommitInfo{Operation: "WRITE", OperationParameters: Object{{"b", json.RawMessage("1")}, {"a", json.RawMessage(`"[]"`)}}, ReadVersion: 4,
@@ -264,7 +270,8 @@ func TestPathsAreEncodedOnceAndDecodedOnce(t *testing.T) {
 func TestRowsOfBadStatisticsAreNotKnown(t *testing.T) {
 	for stats, want := range map[string]int64{
 		`{"numRecords":5}`: 5, `{"minValues":{"numRecords":3},"numRecords":6}`: 6, `{"numRecords":0}`: 0,
-		"": -1, "{}": -1, "null": -1, `{"numRecords":null}`: -1, `{"numRecords":"5"}`: -1, `{"numRecords":5`: -1, `{"numRecords":-1}`: -1, "[5]": -1,
+		"": -1, "{}": -1, "null": -1, `{"numRecords":null}`: -1, `{"numRecords":"5"}`: -1, `{"numRecords":5`: -1, `{"numRecords":-1}`: -1,
+		"[5]": -1,
 	} {
 		n, ok := (&Add{Stats: stats}).Rows()
 		if ok != (want >= 0) || ok && n != want {
@@ -314,7 +321,8 @@ func normal(actions []Action) []string {
 
 // FuzzScanner compares the scanner with encoding/json.
 func FuzzScanner(f *testing.F) {
-	for _, s := range []string{`{"a":[1,-2.5e+7,"x\u00e9\\",{"b":null,"c":true}],"d":false}`, `"\ud800\udc00"`, `"\ud800"`, `-0`, `01`, `1.`, `[1,]`, `{"a":}`, ` [ ] `, `{,}`, `nul`, `"\u12g4"`} {
+	for _, s := range []string{`{"a":[1,-2.5e+7,"x\u00e9\\",{"b":null,"c":true}],"d":false}`, `"\ud800\udc00"`, `"\ud800"`, `-0`, `01`, `1.`,
+		`[1,]`, `{"a":}`, ` [ ] `, `{,}`, `nul`, `"\u12g4"`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -113,19 +113,22 @@ func checkTable(t *testing.T, dir, name string, want tableCounts) {
 			deleted += a.DeletionVector.Cardinality
 		}
 	}
-	if s.Version() != want.Version || files != want.NumFiles || size != want.SizeInBytes || vectors != want.DeletionVectors || deleted != want.DeletedRows {
+	if s.Version() != want.Version || files != want.NumFiles || size != want.SizeInBytes || vectors != want.DeletionVectors ||
+		deleted != want.DeletedRows {
 		t.Errorf("got version %d, %d files, %d bytes, %d vectors, %d deleted; want %d, %d, %d, %d, %d",
 			s.Version(), files, size, vectors, deleted, want.Version, want.NumFiles, want.SizeInBytes, want.DeletionVectors, want.DeletedRows)
 	}
 	if want.NumRows != nil && known && rows-deleted != *want.NumRows {
 		t.Errorf("got %d rows, want %d", rows-deleted, *want.NumRows)
 	}
-	if p := s.Protocol(); p.MinReaderVersion != want.Reader || p.MinWriterVersion != want.Writer || !slices.Equal(p.ReaderFeatures, want.ReaderFeatures) ||
+	if p := s.Protocol(); p.MinReaderVersion != want.Reader || p.MinWriterVersion != want.Writer ||
+		!slices.Equal(p.ReaderFeatures, want.ReaderFeatures) ||
 		!slices.Equal(p.WriterFeatures, want.WriterFeatures) {
 		t.Errorf("got protocol %+v, want %d, %d, %q, %q", p, want.Reader, want.Writer, want.ReaderFeatures, want.WriterFeatures)
 	}
 	if !slices.Equal(s.MetaData().PartitionColumns, want.PartitionColumns) || len(s.Schema().Fields) != want.Columns {
-		t.Errorf("got %d columns, partitioned by %q; want %d, %q", len(s.Schema().Fields), s.MetaData().PartitionColumns, want.Columns, want.PartitionColumns)
+		t.Errorf("got %d columns, partitioned by %q; want %d, %q", len(s.Schema().Fields), s.MetaData().PartitionColumns, want.Columns,
+			want.PartitionColumns)
 	}
 	txns := map[string]int64{}
 	for _, x := range s.Txns() {

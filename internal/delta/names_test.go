@@ -46,7 +46,8 @@ func TestNamesOfTheLog(t *testing.T) {
 	if commitKey(12) != v12+".json" || checkpointKey(12) != v12+".checkpoint.parquet" {
 		t.Errorf("got %s and %s", commitKey(12), checkpointKey(12))
 	}
-	if !(beforeVersion(12) < commitKey(12) && beforeVersion(12) < checkpointKey(12) && beforeVersion(12) > checkpointKey(11)+"~" && beforeVersion(12) > commitKey(11)+"~") {
+	if !(beforeVersion(12) < commitKey(12) && beforeVersion(12) < checkpointKey(12) && beforeVersion(12) > checkpointKey(11)+"~" &&
+		beforeVersion(12) > commitKey(11)+"~") {
 		t.Error("a listing that begins at a version has more or less than the names from it on")
 	}
 }

@@ -29,8 +29,10 @@ func TestUnknownFeaturesAreRefusedByName(t *testing.T) {
 		{&Protocol{1, 1, nil, nil}, "", ""},
 		{&Protocol{1, 2, nil, nil}, "", ""},
 		{&Protocol{2, 6, nil, nil}, "", ""}, // legacy: all features implied, none active
-		{&Protocol{1, 7, nil, []string{"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns", "identityColumns"}}, "", ""},
-		{&Protocol{1, 7, nil, []string{"allowColumnDefaults", "domainMetadata", "clustering", "inCommitTimestamp", "checkpointProtection"}}, "", ""},
+		{&Protocol{1, 7, nil, []string{"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns", "identityColumns"}},
+			"", ""},
+		{&Protocol{1, 7, nil, []string{"allowColumnDefaults", "domainMetadata", "clustering", "inCommitTimestamp", "checkpointProtection"}}, "",
+			""},
 		{features37("columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "v2Checkpoint", "vacuumProtocolCheck"), "", ""},
 		{&Protocol{1, 7, nil, []string{"rowTracking"}}, "", "writer feature rowTracking"},
 		{&Protocol{1, 7, nil, []string{"zeta", "appendOnly", "alpha"}}, "", "writer features alpha, zeta"},
@@ -85,7 +87,8 @@ func TestWhatAnAppendWouldHaveToHonourIsRefusedByName(t *testing.T) {
 		m    *MetaData
 		want string
 	}{
-		{NewProtocol(), with("delta.appendOnly", "true", "delta.enableChangeDataFeed", "true", "delta.enableDeletionVectors", "true", "foo", "bar"), ""},
+		{NewProtocol(), with("delta.appendOnly", "true", "delta.enableChangeDataFeed", "true", "delta.enableDeletionVectors", "true", "foo",
+			"bar"), ""},
 		{NewProtocol(), partitioned, "partition columns (day, hour)"},
 		{NewProtocol(), with("delta.constraints.positive", "id > 0"), "a check constraint (positive: id > 0)"},
 		{&Protocol{2, 5, nil, nil}, with("delta.columnMapping.mode", "name"), "column mapping (delta.columnMapping.mode = name)"},
@@ -95,14 +98,18 @@ func TestWhatAnAppendWouldHaveToHonourIsRefusedByName(t *testing.T) {
 		{&Protocol{1, 7, nil, []string{"icebergCompatV2"}}, with("delta.enableIcebergCompatV2", "true"), "Iceberg compatibility"},
 		{&Protocol{1, 7, nil, []string{"icebergCompatV2"}}, with("delta.enableIcebergCompatV2", "false"), ""},
 		{NewProtocol(), with("delta.compatibility.symlinkFormatManifest.enabled", "TRUE"), "symlink manifests"},
-		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"delta.invariants":"{\"expression\":{\"expression\":\"a > 3\"}}"}`)), 1), "an invariant (column a)"},
-		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"comment":"x","delta.generationExpression":"1"}`)), 1), "a generated column (column a)"},
+		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"delta.invariants":"{\"expression\":{\"expression\":\"a > 3\"}}"}`)), 1),
+			"an invariant (column a)"},
+		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"comment":"x","delta.generationExpression":"1"}`)), 1),
+			"a generated column (column a)"},
 		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"delta.identity.start":1}`)), 1), "an identity column (column a)"},
 		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"CURRENT_DEFAULT":"1"}`)), 1), "a column default (column a)"},
 		{NewProtocol(), NewMetaData("i", strings.ReplaceAll(testSchema, "true", "false"), 1), "a NOT NULL column (column id)"},
-		{NewProtocol(), NewMetaData("i", schema(field("s", `{"type":"array","elementType":{"type":"struct","fields":[{"name":"x","type":"long","nullable":false,"metadata":{}}]},"containsNull":true}`, `{}`)), 1),
+		{NewProtocol(), NewMetaData("i", schema(field("s",
+			`{"type":"array","elementType":{"type":"struct","fields":[{"name":"x","type":"long","nullable":false,"metadata":{}}]},"containsNull":true}`, `{}`)), 1),
 			"a NOT NULL column (column s.element.x)"},
-		{NewProtocol(), NewMetaData("i", schema(field("a", `{"type":"array","elementType":"timestamp_ntz","containsNull":true}`, `{}`)), 1), "without the feature timestampNtz"},
+		{NewProtocol(), NewMetaData("i", schema(field("a", `{"type":"array","elementType":"timestamp_ntz","containsNull":true}`, `{}`)), 1),
+			"without the feature timestampNtz"},
 		{features37("timestampNtz"), NewMetaData("i", schema(field("a", `"timestamp_ntz"`, `{}`)), 1), ""},
 		{NewProtocol(), NewMetaData("i", schema(field("a", `"long"`, `{"comment":"delta.invariants"}`)), 1), ""},
 	}
@@ -136,8 +143,9 @@ func TestNewTablesNeedNoFeatureUnlessATypeIsOne(t *testing.T) {
 
 func TestIntervals(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"interval 1 week": 7 * 24 * time.Hour, "interval 30 days": 30 * 24 * time.Hour, "2 days 3 hours": 51 * time.Hour, "INTERVAL 90 Minutes": 90 * time.Minute,
-		"interval 0 seconds": 0, "1 millisecond 1 microsecond": 1001 * time.Microsecond, "interval 9000000 weeks": maxInterval,
+		"interval 1 week": 7 * 24 * time.Hour, "interval 30 days": 30 * 24 * time.Hour, "2 days 3 hours": 51 * time.Hour,
+		"INTERVAL 90 Minutes": 90 * time.Minute,
+		"interval 0 seconds":  0, "1 millisecond 1 microsecond": 1001 * time.Microsecond, "interval 9000000 weeks": maxInterval,
 		"": -1, "interval": -1, "1": -1, "1 month": -1, "1 year": -1, "x days": -1, "-1 days": -1, "1 day 2": -1, "99999999999999999999 days": -1,
 	} {
 		got, err := parseInterval(text)
@@ -152,7 +160,8 @@ func TestIntervals(t *testing.T) {
 	if _, ok := m.TxnRetention(); ok || m.deletedFileRetention() != defaultDeletedFileRetention || m.checkpointInterval() != 0 {
 		t.Error("a table without properties has the defaults")
 	}
-	m.Configuration = map[string]string{"delta.setTransactionRetentionDuration": "interval 1 day", "delta.deletedFileRetentionDuration": "interval 2 days", "delta.checkpointInterval": "20"}
+	m.Configuration = map[string]string{"delta.setTransactionRetentionDuration": "interval 1 day",
+		"delta.deletedFileRetentionDuration": "interval 2 days", "delta.checkpointInterval": "20"}
 	if d, ok := m.TxnRetention(); !ok || d != 24*time.Hour || m.deletedFileRetention() != 48*time.Hour || m.checkpointInterval() != 20 {
 		t.Errorf("got %v, %v, %v, %v", d, ok, m.deletedFileRetention(), m.checkpointInterval())
 	}

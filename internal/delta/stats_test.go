@@ -56,25 +56,32 @@ func TestBoundsOfATypeAreWrittenAsDeltaWritesThem(t *testing.T) {
 		{column.Primitive(column.Double), floats(math.MaxFloat64, math.MaxFloat64), "1.7976931348623157e+308", "1.7976931348623157e+308"},
 		{column.Primitive(column.String), texts("", "a\"b\\\n"), `""`, `"a\"b\\\n"`},
 		{column.Primitive(column.String), texts(long+"a", long+"a"), `"` + long + `"`, `"` + long + "\u007f\""},
-		{column.Primitive(column.String), texts(long+"\u007f", long+"\u007f"), `"` + long + `"`, `"` + long + max + `"`}, // the small tie is not greater
+		// the small tie is not greater
+		{column.Primitive(column.String), texts(long+"\u007f", long+"\u007f"), `"` + long + `"`, `"` + long + max + `"`},
 		{column.Primitive(column.String), texts(long+"日", long+"\U0001F600"), `"` + long + `"`, `"` + long + max + `"`},
 		{column.Primitive(column.String), texts(long, long+max+"z"), `"` + long + `"`, `"` + long + max + "\u007f\""}, // one character more
-		{column.Primitive(column.String), texts(long, long+strings.Repeat(max, 33)), `"` + long + `"`, ""},            // nothing is greater within twice the length
-		{column.Primitive(column.String), texts(long, long+strings.Repeat(max, 32)), `"` + long + `"`, `"` + long + strings.Repeat(max, 32) + `"`},
+		// nothing is greater within twice the length
+		{column.Primitive(column.String), texts(long, long+strings.Repeat(max, 33)), `"` + long + `"`, ""},
+		{column.Primitive(column.String), texts(long, long+strings.Repeat(max, 32)), `"` + long + `"`, `"` + long + strings.Repeat(max, 32) +
+			`"`},
 		{column.Primitive(column.String), texts("a\xff", "b"), "", `"b"`}, // no text
 		{column.Primitive(column.Binary), texts("a", "b"), "", ""},
 		{column.Primitive(column.Boolean), ints(0, 1), "", ""},
 		{column.Primitive(column.Date), ints(-1, 19357), `"1969-12-31"`, `"2022-12-31"`},
 		{column.Primitive(column.Date), ints(-719_528, 2_932_896), `"0000-01-01"`, `"9999-12-31"`},
 		{column.Primitive(column.Date), ints(-719_529, 2_932_897), "", ""}, // years of more digits, or before Christ
-		{column.Primitive(column.Timestamp), ints(micros("2023-06-15T12:30:00.123999Z"), micros("2023-06-15T12:30:00.123999Z")), `"2023-06-15T12:30:00.123Z"`, `"2023-06-15T12:30:00.123Z"`},
-		{column.Primitive(column.Timestamp), ints(-1, -1000), `"1969-12-31T23:59:59.999Z"`, `"1969-12-31T23:59:59.999Z"`}, // down, not towards zero
+		{column.Primitive(column.Timestamp), ints(micros("2023-06-15T12:30:00.123999Z"), micros("2023-06-15T12:30:00.123999Z")),
+			`"2023-06-15T12:30:00.123Z"`, `"2023-06-15T12:30:00.123Z"`},
+		// down, not towards zero
+		{column.Primitive(column.Timestamp), ints(-1, -1000), `"1969-12-31T23:59:59.999Z"`, `"1969-12-31T23:59:59.999Z"`},
 		{column.Primitive(column.Timestamp), ints(math.MinInt64, math.MaxInt64), "", ""},
-		{column.Primitive(column.Timestamp), ints(micros("0000-01-01T00:00:00Z"), micros("9999-12-31T23:59:59.999999Z")), `"0000-01-01T00:00:00.000Z"`, `"9999-12-31T23:59:59.999Z"`},
+		{column.Primitive(column.Timestamp), ints(micros("0000-01-01T00:00:00Z"), micros("9999-12-31T23:59:59.999999Z")),
+			`"0000-01-01T00:00:00.000Z"`, `"9999-12-31T23:59:59.999Z"`},
 		{column.Primitive(column.TimestampNTZ), ints(0, 1500), `"1970-01-01T00:00:00.000"`, `"1970-01-01T00:00:00.001"`},
 		{column.DecimalOf(5, 2), ints(-5, 12300), "-0.05", "123.00"},
 		{column.DecimalOf(18, 0), ints(-999999999999999999, 0), "-999999999999999999", "0"},
-		{column.DecimalOf(38, 10), parquet.LeafStats{HasBounds: true, Bytes: [2][]byte{{0xff, 0x85}, {0x01, 0, 0, 0, 0, 0, 0, 0, 0}}}, "-0.0000000123", "1844674407.3709551616"},
+		{column.DecimalOf(38, 10), parquet.LeafStats{HasBounds: true, Bytes: [2][]byte{{0xff, 0x85}, {0x01, 0, 0, 0, 0, 0, 0, 0, 0}}},
+			"-0.0000000123", "1844674407.3709551616"},
 		{column.DecimalOf(5, 5), ints(1, 99999), "0.00001", "0.99999"},
 		{column.Primitive(column.Long), parquet.LeafStats{Nulls: 4}, "", ""}, // nothing but nulls
 	}
@@ -101,7 +108,8 @@ func TestStatisticsMirrorTheSchema(t *testing.T) {
 	integer := column.Primitive(column.Integer)
 	l := newLayout(t,
 		column.Nullable("a", integer),
-		column.Nullable("s", column.StructOf(column.Nullable("x", integer), column.Nullable("in", column.StructOf(column.Nullable("y", column.Primitive(column.Boolean)))))),
+		column.Nullable("s", column.StructOf(column.Nullable("x", integer),
+			column.Nullable("in", column.StructOf(column.Nullable("y", column.Primitive(column.Boolean)))))),
 		column.Nullable("list", column.ArrayOf(column.StructOf(column.Nullable("z", integer)))),
 		column.Nullable("map", column.MapOf(integer)),
 		column.Nullable("dots.and\"quotes", integer))
@@ -129,7 +137,8 @@ func TestStatisticsMirrorTheSchema(t *testing.T) {
 			`{"numRecords":7,"minValues":{"a":0,"s":{"x":1}},"maxValues":{"a":10,"s":{"x":11}},"nullCount":{"a":0,"s":{"x":1,"in":{"y":2}}}}`},
 		{"a list counts as one", StatsOptions{Columns: 4, Prefix: 32},
 			`{"numRecords":7,"minValues":{"a":0,"s":{"x":1}},"maxValues":{"a":10,"s":{"x":11}},"nullCount":{"a":0,"s":{"x":1,"in":{"y":2}},"list":102}}`},
-		{"named ones, a struct for all in it, names in any case", StatsOptions{Columns: 1, Named: [][]string{{"S"}, {"dots.and\"quotes"}}, Prefix: 32},
+		{"named ones, a struct for all in it, names in any case", StatsOptions{Columns: 1, Named: [][]string{{"S"}, {"dots.and\"quotes"}},
+			Prefix: 32},
 			`{"numRecords":7,"minValues":{"s":{"x":1},"dots.and\"quotes":6},"maxValues":{"s":{"x":11},"dots.and\"quotes":16},` +
 				`"nullCount":{"s":{"x":1,"in":{"y":2}},"dots.and\"quotes":6}}`},
 		{"a clustering column in any case", StatsOptions{Also: [][]string{{"s", "x"}}, Prefix: 32},
@@ -226,14 +235,17 @@ func TestOptionsForStatisticsAreTheTables(t *testing.T) {
 	if s := (&Snapshot{version: -1, state: newState()}); !gocmp.Equal(s.StatsOptions(), DefaultStats()) {
 		t.Errorf("no table: got %+v", s.StatsOptions())
 	}
-	m.Configuration = map[string]string{"delta.dataSkippingNumIndexedCols": "-1", "delta.dataSkippingStringPrefixLength": "8", "delta.dataSkippingStatsColumns": "a, `b.c`.d,`e``f`"}
+	m.Configuration = map[string]string{"delta.dataSkippingNumIndexedCols": "-1", "delta.dataSkippingStringPrefixLength": "8",
+		"delta.dataSkippingStatsColumns": "a, `b.c`.d,`e``f`"}
 	s := must[*Snapshot](t)(snapshotOf(t, p, m))
 	s.domains["delta.clustering"] = DomainMetadata{Configuration: `{"clusteringColumns":[["x"],["y","z"],"flat"],"domainName":"delta.clustering"}`}
-	want := StatsOptions{Columns: -1, Prefix: 8, Named: [][]string{{"a"}, {"b.c", "d"}, {"e`f"}}, Also: [][]string{{"x"}, {"y", "z"}, {"flat"}}}
+	want := StatsOptions{Columns: -1, Prefix: 8, Named: [][]string{{"a"}, {"b.c", "d"}, {"e`f"}},
+		Also: [][]string{{"x"}, {"y", "z"}, {"flat"}}}
 	if d := gocmp.Diff(want, s.StatsOptions()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	m.Configuration = map[string]string{"delta.dataSkippingNumIndexedCols": "many", "delta.dataSkippingStringPrefixLength": "0", "delta.dataSkippingStatsColumns": ""}
+	m.Configuration = map[string]string{"delta.dataSkippingNumIndexedCols": "many", "delta.dataSkippingStringPrefixLength": "0",
+		"delta.dataSkippingStatsColumns": ""}
 	s = must[*Snapshot](t)(snapshotOf(t, p, m))
 	if d := gocmp.Diff(StatsOptions{Columns: 32, Prefix: 32, Named: [][]string{}}, s.StatsOptions()); d != "" {
 		t.Errorf("properties that make no sense (-want +got):\n%s", d)

@@ -103,7 +103,8 @@ func clickRecords(rng *rand.Rand, n int) []kmsg.Record {
 	for i := range rs {
 		ip := fmt.Sprintf("%d.168.57.%d", 111*(1+rng.IntN(2)), 100+rng.IntN(20))
 		v := []byte{0, 0, 1, 134, 161}
-		for _, s := range []string{ip, "-", fmt.Sprint(1 + 10*i), requests[rng.IntN(5)], []string{"200", "302", "404"}[rng.IntN(3)], "4096", "-", agents[rng.IntN(2)]} {
+		for _, s := range []string{ip, "-", fmt.Sprint(1 + 10*i), requests[rng.IntN(5)], []string{"200", "302", "404"}[rng.IntN(3)], "4096", "-",
+			agents[rng.IntN(2)]} {
 			v = append(binary.AppendVarint(v, int64(len(s))), s...)
 		}
 		rs[i] = kmsg.Record{OffsetDelta: int32(i), TimestampDelta64: int64(i), Key: []byte(ip), Value: v}
@@ -113,7 +114,8 @@ func clickRecords(rng *rand.Rand, n int) []kmsg.Record {
 
 // testChunk is a chunk of one partition over the data of an answer.
 func testChunk(src *Source, data []byte, start, end int64, aborted ...abortedTxn) *chunk {
-	return &chunk{src: src, rng: stream.Range{TopicPartition: stream.TopicPartition{Topic: "t"}, Start: start, End: end}, data: data, aborted: aborted}
+	return &chunk{src: src, rng: stream.Range{TopicPartition: stream.TopicPartition{Topic: "t"}, Start: start, End: end}, data: data,
+		aborted: aborted}
 }
 
 func testSource() *Source {

@@ -99,8 +99,8 @@ func heavy(t *testing.T, p *sourcetest.Topic, partition int32, batches, recordBy
 	}
 }
 
-// TestSmallRangesFetchLittleMoreThanTheyHold reads a backlog in ranges that begin and end within record batches: after the first fetch, which
-// knows nothing, no more comes from beyond a range than the batches that it ends in and a little.
+// TestSmallRangesFetchLittleMoreThanTheyHold reads a backlog in ranges that begin and end within record batches: after the first fetch,
+// which knows nothing, no more comes from beyond a range than the batches that it ends in and a little.
 func TestSmallRangesFetchLittleMoreThanTheyHold(t *testing.T) {
 	const recordBytes, step = 1000, 33
 	p := sourcetest.NewTopic(t, clicks, 2, nil, kfake.NumBrokers(1))

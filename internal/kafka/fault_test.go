@@ -149,7 +149,8 @@ func TestAnErrorThatDoesNotHealEndsTheFetch(t *testing.T) {
 	ranges := sourcetest.Whole(t, s)
 	p.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.InvalidRequest, Count: -1, Topic: clicks})
 	_, _, err := sourcetest.TryFetch(t, s, ranges)
-	if l := problem.Of(err); len(l) != 1 || l[0].Code != problem.BrokerError || !errors.Is(err, kerr.InvalidRequest) || l[0].Where != problem.Record(clicks, 0, 0) {
+	if l := problem.Of(err); len(l) != 1 || l[0].Code != problem.BrokerError || !errors.Is(err, kerr.InvalidRequest) ||
+		l[0].Where != problem.Record(clicks, 0, 0) {
 		t.Errorf("got %v", err)
 	}
 	checkBudget(t, s)
@@ -294,9 +295,12 @@ func TestDataLoss(t *testing.T) {
 		{"retention took all of the range", 10, 20, del(30), [2]int64{10, 20}, "begins at offset 30 now: offsets 10 to 19 of"},
 		{"the range begins after the log's end", 60, 70, nil, [2]int64{60, 70}, "ends at offset 50 now: offsets 60 to 69 of"},
 		{"the range ends after the log's end", 40, 70, nil, [2]int64{50, 70}, "ends at offset 50 now: offsets 50 to 69 of"},
-		{"the topic was made again, smaller", 10, 50, remake(5), [2]int64{10, 50}, "topic clickstreams was deleted and made again: offsets 10 to 49"},
-		{"the topic was made again, larger", 10, 50, remake(500), [2]int64{10, 50}, "topic clickstreams was deleted and made again: offsets 10 to 49"},
-		{"the topic was deleted", 10, 50, func(t *testing.T, p *sourcetest.Topic) { _ = p.Cluster.DeleteTopic(clicks) }, [2]int64{10, 50}, "topic clickstreams was deleted: offsets 10 to 49"},
+		{"the topic was made again, smaller", 10, 50, remake(5), [2]int64{10, 50},
+			"topic clickstreams was deleted and made again: offsets 10 to 49"},
+		{"the topic was made again, larger", 10, 50, remake(500), [2]int64{10, 50},
+			"topic clickstreams was deleted and made again: offsets 10 to 49"},
+		{"the topic was deleted", 10, 50, func(t *testing.T, p *sourcetest.Topic) { _ = p.Cluster.DeleteTopic(clicks) }, [2]int64{10, 50},
+			"topic clickstreams was deleted: offsets 10 to 49"},
 	}
 	for _, tt := range tests {
 		for _, fail := range []bool{true, false} {
@@ -444,7 +448,8 @@ func TestACorruptBatchIsFetchedThreeTimes(t *testing.T) {
 		ranges := []stream.Range{{TopicPartition: stream.TopicPartition{Topic: clicks}, Start: 0, End: 20}}
 		records, _, err := sourcetest.TryFetch(t, s, ranges)
 		l := problem.Of(err)
-		if (err != nil) != tt.fails || tt.fails && (l[0].Code != problem.CorruptBatch || l[0].Where != problem.Record(clicks, 0, 10) || asked != 3) {
+		if (err != nil) != tt.fails || tt.fails && (l[0].Code != problem.CorruptBatch || l[0].Where != problem.Record(clicks, 0, 10) ||
+			asked != 3) {
 			t.Errorf("%s: %v after %d fetches", tt.name, err, asked)
 		}
 		if n := len(records[ranges[0].TopicPartition]); !tt.fails && n != 20 {

@@ -29,7 +29,8 @@ const (
 	maxTrustStore = 1 << 20
 )
 
-// Options are those of a Kafka source: Spark's, and Kafka's own with the prefix kafka. (Spark's structured-streaming-kafka-integration guide). ParseOptions makes them.
+// Options are those of a Kafka source: Spark's, and Kafka's own with the prefix kafka. (Spark's structured-streaming-kafka-integration
+// guide). ParseOptions makes them.
 type Options struct {
 	Brokers []string // host:port each
 	TLS     bool     // SASL_SSL, else PLAINTEXT
@@ -190,7 +191,8 @@ func parseStarting(p *option.Parser, topics []string) stream.Starting {
 	}
 	for _, t := range topics {
 		if len(each[t]) == 0 {
-			p.Report(v, problem.InvalidValue, "%s does not name topic %q; as JSON it must name every partition of every topic", key, t).Fix("%s", example)
+			p.Report(v, problem.InvalidValue, "%s does not name topic %q; as JSON it must name every partition of every topic", key, t).
+				Fix("%s", example)
 		}
 	}
 	s.Each = each

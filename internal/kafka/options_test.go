@@ -50,7 +50,8 @@ func TestTheTutorialsOptionsAreAccepted(t *testing.T) {
 	if len(ps) > 0 {
 		t.Fatal(problems(ps))
 	}
-	want := Options{Brokers: []string{"pkc-1.westeurope.azure.confluent.cloud:9092"}, TLS: true, Username: secret.New("K"), Password: secret.New("S"),
+	want := Options{Brokers: []string{"pkc-1.westeurope.azure.confluent.cloud:9092"}, TLS: true, Username: secret.New("K"),
+		Password: secret.New("S"),
 		ClientID: "silt", GroupIDPrefix: "spark-kafka-source", Topics: []string{"clickstreams"}, Starting: stream.Starting{All: stream.Earliest},
 		ReadCommitted: true, FetchMaxBytes: 8 << 20, PartitionMaxBytes: 1 << 20}
 	if !reflect.DeepEqual(o, want) {
@@ -66,14 +67,16 @@ func TestParseOptions(t *testing.T) {
 	}{
 		// Spark's defaults, but for isolation.level.
 		{nil, func(o Options) bool {
-			return !o.TLS && o.FailOnDataLoss && o.ReadCommitted && o.Starting.All == stream.Latest && o.MaxOffsetsPerTrigger == 0 && o.RootCAs == nil
+			return !o.TLS && o.FailOnDataLoss && o.ReadCommitted && o.Starting.All == stream.Latest && o.MaxOffsetsPerTrigger == 0 &&
+				o.RootCAs == nil
 		}},
 		{[]string{"kafka.isolation.level: read_uncommitted"}, func(o Options) bool { return !o.ReadCommitted }},
 		{[]string{"KAFKA.Isolation.Level: READ_COMMITTED"}, func(o Options) bool { return o.ReadCommitted }}, // keys and choices in any case
 		{[]string{"kafka.bootstrap.servers: SASL_SSL://a:1, [::1]:2 ,,b:65535"}, func(o Options) bool {
 			return slices.Equal(o.Brokers, []string{"a:1", "[::1]:2", "b:65535"})
 		}},
-		{[]string{"subscribe:  b, a,,b "}, func(o Options) bool { return slices.Equal(o.Topics, []string{"b", "a"}) }}, // as Spark: trimmed, empties dropped
+		// as Spark: trimmed, empties dropped
+		{[]string{"subscribe:  b, a,,b "}, func(o Options) bool { return slices.Equal(o.Topics, []string{"b", "a"}) }},
 		{[]string{"startingOffsets: LATEST"}, func(o Options) bool { return o.Starting.All == stream.Latest }},
 		{[]string{`startingOffsets: {"t":{"0":23,"1":-1,"2":-2}}`}, func(o Options) bool {
 			return o.Starting.Each.Equal(stream.Offsets{"t": {0: 23, 1: stream.Latest, 2: stream.Earliest}})
@@ -85,9 +88,10 @@ func TestParseOptions(t *testing.T) {
 		{[]string{"kafka.client.id: me", "kafka.client.rack: eu-1", "kafka.group.id: g", "groupIdPrefix: p"}, func(o Options) bool {
 			return o.ClientID == "me" && o.Rack == "eu-1" && o.GroupID == "g" && o.GroupIDPrefix == "p"
 		}},
-		{[]string{"kafka.security.protocol: SASL_SSL", "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: $u", "kafka.sasl.password: $p"}, func(o Options) bool {
-			return o.TLS && o.Username.Reveal() == "u" && o.Password.Reveal() == "p"
-		}},
+		{[]string{"kafka.security.protocol: SASL_SSL", "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: $u", "kafka.sasl.password: $p"},
+			func(o Options) bool {
+				return o.TLS && o.Username.Reveal() == "u" && o.Password.Reveal() == "p"
+			}},
 		{[]string{"kafka.ssl.endpoint.identification.algorithm: "}, func(o Options) bool { return o.AnyHost }}, // allowInsecure is set
 	}
 	for _, tt := range tests {
@@ -104,7 +108,8 @@ func TestATrustStoreIsRead(t *testing.T) {
 	if err := os.WriteFile(file, ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	login := []string{"kafka.bootstrap.servers: localhost:9092", "subscribe: t", "kafka.security.protocol: SASL_SSL", "kafka.sasl.mechanism: PLAIN",
+	login := []string{"kafka.bootstrap.servers: localhost:9092", "subscribe: t", "kafka.security.protocol: SASL_SSL",
+		"kafka.sasl.mechanism: PLAIN",
 		"kafka.sasl.username: u", "kafka.sasl.password: p", "kafka.ssl.truststore.type: PEM"}
 	for _, line := range []string{"kafka.ssl.truststore.location: " + file, "kafka.ssl.truststore.certificates: " + string(ca)} {
 		o, ps := ParseOptions(section(append(login, line)...), false)
@@ -123,41 +128,65 @@ func TestBadOptionsAreReportedAllAtOnce(t *testing.T) {
 		want  string // one problem a line, each a beginning
 	}{
 		{"nothing given", nil, "p.yaml:1:1  E1205 kafka.bootstrap.servers is missing in source.kafka\np.yaml:1:1  E1205 subscribe is missing"},
-		{"empty lists", []string{"kafka.bootstrap.servers: , ", "subscribe: ,"}, "p.yaml:1:1  E1205 kafka.bootstrap.servers is missing\np.yaml:3:5  E1204 subscribe is empty"},
-		{"no port", []string{"kafka.bootstrap.servers: a", sub}, `p.yaml:2:5  E1204 kafka.bootstrap.servers holds "a"; want host:port` + "\np.yaml:1:1  E1205"},
-		{"a port that is none", []string{"kafka.bootstrap.servers: a:1,b:70000", sub}, `p.yaml:2:5  E1204 kafka.bootstrap.servers holds "b:70000"`},
-		{"a secret that is wrong is not told", []string{"kafka.bootstrap.servers: $canary", sub}, `p.yaml:2:5  E1204 kafka.bootstrap.servers holds "[REDACTED]"` + "\np.yaml:1:1  E1205"},
+		{"empty lists", []string{"kafka.bootstrap.servers: , ", "subscribe: ,"},
+			"p.yaml:1:1  E1205 kafka.bootstrap.servers is missing\np.yaml:3:5  E1204 subscribe is empty"},
+		{"no port", []string{"kafka.bootstrap.servers: a", sub}, `p.yaml:2:5  E1204 kafka.bootstrap.servers holds "a"; want host:port` +
+			"\np.yaml:1:1  E1205"},
+		{"a port that is none", []string{"kafka.bootstrap.servers: a:1,b:70000", sub},
+			`p.yaml:2:5  E1204 kafka.bootstrap.servers holds "b:70000"`},
+		{"a secret that is wrong is not told", []string{"kafka.bootstrap.servers: $canary", sub},
+			`p.yaml:2:5  E1204 kafka.bootstrap.servers holds "[REDACTED]"` + "\np.yaml:1:1  E1205"},
 		{"a topic that Kafka refuses", []string{ok, "subscribe: a b"}, `p.yaml:3:5  E1204 subscribe holds "a b"`},
-		{"an unknown option", []string{ok, sub, "failOnDataLos: false"}, `p.yaml:4:5  E1203 unknown option "failOnDataLos" in source.kafka; did you mean "failOnDataLoss"?`},
-		{"an unknown option of Kafka's", []string{ok, sub, "kafka.sasl.jaas.confg: x"}, `p.yaml:4:5  E1203 unknown option "kafka.sasl.jaas.confg" in source.kafka; did you mean "kafka.sasl.jaas.config"?`},
+		{"an unknown option", []string{ok, sub, "failOnDataLos: false"},
+			`p.yaml:4:5  E1203 unknown option "failOnDataLos" in source.kafka; did you mean "failOnDataLoss"?`},
+		{"an unknown option of Kafka's", []string{ok, sub, "kafka.sasl.jaas.confg: x"},
+			`p.yaml:4:5  E1203 unknown option "kafka.sasl.jaas.confg" in source.kafka; did you mean "kafka.sasl.jaas.config"?`},
 		{"not a number", []string{ok, sub, "maxOffsetsPerTrigger: 0"}, `p.yaml:4:5  E1204 maxOffsetsPerTrigger is "0"`},
-		{"not an isolation level", []string{ok, sub, "kafka.isolation.level: read_comitted"}, `p.yaml:4:5  E1204 kafka.isolation.level is "read_comitted"`},
-		{"starting where there is no such thing", []string{ok, sub, "startingOffsets: erliest"}, `p.yaml:4:5  E1204 startingOffsets is "erliest"; want earliest, latest or JSON`},
-		{"starting offsets that are not JSON", []string{ok, sub, `startingOffsets: {"t":{"0":}}`}, `p.yaml:4:5  E1204 startingOffsets is not offsets as JSON`},
+		{"not an isolation level", []string{ok, sub, "kafka.isolation.level: read_comitted"},
+			`p.yaml:4:5  E1204 kafka.isolation.level is "read_comitted"`},
+		{"starting where there is no such thing", []string{ok, sub, "startingOffsets: erliest"},
+			`p.yaml:4:5  E1204 startingOffsets is "erliest"; want earliest, latest or JSON`},
+		{"starting offsets that are not JSON", []string{ok, sub, `startingOffsets: {"t":{"0":}}`},
+			`p.yaml:4:5  E1204 startingOffsets is not offsets as JSON`},
 		{"starting offsets of another topic", []string{ok, "subscribe: clicks", `startingOffsets: {"click":{"0":1}}`},
-			`p.yaml:4:5  E1204 startingOffsets names topic "click", which subscribe does not; did you mean "clicks"?` + "\n" + `p.yaml:4:5  E1204 startingOffsets does not name topic "clicks"`},
-		{"other protocols", []string{ok, sub, "kafka.security.protocol: SSL"}, "p.yaml:4:5  E1206 kafka.security.protocol SSL is not supported yet"},
-		{"a protocol that is none", []string{ok, sub, "kafka.security.protocol: TLS"}, `p.yaml:4:5  E1204 kafka.security.protocol is "TLS"; want PLAINTEXT or SASL_SSL`},
+			`p.yaml:4:5  E1204 startingOffsets names topic "click", which subscribe does not; did you mean "clicks"?` + "\n" +
+				`p.yaml:4:5  E1204 startingOffsets does not name topic "clicks"`},
+		{"other protocols", []string{ok, sub, "kafka.security.protocol: SSL"},
+			"p.yaml:4:5  E1206 kafka.security.protocol SSL is not supported yet"},
+		{"a protocol that is none", []string{ok, sub, "kafka.security.protocol: TLS"},
+			`p.yaml:4:5  E1204 kafka.security.protocol is "TLS"; want PLAINTEXT or SASL_SSL`},
 		{"a login without TLS", []string{ok, sub, "kafka.sasl.username: u", "kafka.sasl.password: p"},
 			"p.yaml:4:5  E1207 kafka.sasl.username is given, but kafka.security.protocol is PLAINTEXT\np.yaml:5:5  E1207 kafka.sasl.password is given"},
-		{"a trust store without TLS", []string{ok, sub, "kafka.ssl.truststore.location: ca.pem"}, "p.yaml:4:5  E1207 kafka.ssl.truststore.location is given, but"},
+		{"a trust store without TLS", []string{ok, sub, "kafka.ssl.truststore.location: ca.pem"},
+			"p.yaml:4:5  E1207 kafka.ssl.truststore.location is given, but"},
 		{"no login", append(secure, "kafka.sasl.mechanism: PLAIN"), "p.yaml:1:1  E1205 kafka.sasl.username is missing"},
 		{"no mechanism", append(secure, "kafka.sasl.username: u", "kafka.sasl.password: p"), "p.yaml:1:1  E1205 kafka.sasl.mechanism is missing"},
-		{"another mechanism", append(secure, "kafka.sasl.mechanism: SCRAM-SHA-512"), "p.yaml:5:5  E1206 kafka.sasl.mechanism SCRAM-SHA-512 is not supported yet"},
-		{"half a login", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.password: p"), "p.yaml:1:1  E1205 kafka.sasl.username is missing"},
-		{"an empty secret", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: $"), "p.yaml:7:5  E1204 kafka.sasl.password is empty"},
+		{"another mechanism", append(secure, "kafka.sasl.mechanism: SCRAM-SHA-512"),
+			"p.yaml:5:5  E1206 kafka.sasl.mechanism SCRAM-SHA-512 is not supported yet"},
+		{"half a login", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.password: p"),
+			"p.yaml:1:1  E1205 kafka.sasl.username is missing"},
+		{"an empty secret", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: $"),
+			"p.yaml:7:5  E1204 kafka.sasl.password is empty"},
 		{"two logins", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.jaas.config: "+tutorialJaas, "kafka.sasl.username: u"),
 			"p.yaml:7:5  E1207 kafka.sasl.jaas.config and kafka.sasl.username are both given"},
-		{"a jaas string that is wrong", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.jaas.config: $canary"), "p.yaml:6:5  E1204 kafka.sasl.jaas.config: the word after"},
-		{"a host name that is not compared", []string{ok, sub, "kafka.ssl.endpoint.identification.algorithm: "}, "p.yaml:4:5  E1209 kafka.ssl.endpoint.identification.algorithm is empty"},
-		{"a JKS trust store", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: p", "kafka.ssl.truststore.type: JKS",
-			"kafka.ssl.truststore.location: t.jks", "kafka.ssl.truststore.password: x"), "p.yaml:8:5  E1206 kafka.ssl.truststore.type JKS is not supported"},
-		{"a trust store without type, which is JKS for Kafka", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: p",
+		{"a jaas string that is wrong", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.jaas.config: $canary"),
+			"p.yaml:6:5  E1204 kafka.sasl.jaas.config: the word after"},
+		{"a host name that is not compared", []string{ok, sub, "kafka.ssl.endpoint.identification.algorithm: "},
+			"p.yaml:4:5  E1209 kafka.ssl.endpoint.identification.algorithm is empty"},
+		{"a JKS trust store", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: p",
+			"kafka.ssl.truststore.type: JKS",
+			"kafka.ssl.truststore.location: t.jks", "kafka.ssl.truststore.password: x"),
+			"p.yaml:8:5  E1206 kafka.ssl.truststore.type JKS is not supported"},
+		{"a trust store without type, which is JKS for Kafka", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u",
+			"kafka.sasl.password: p",
 			"kafka.ssl.truststore.location: t.pem"), "p.yaml:1:1  E1205 kafka.ssl.truststore.type is missing"},
 		{"a trust store that is not there", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: p",
-			"kafka.ssl.truststore.type: PEM", "kafka.ssl.truststore.location: no/such.pem"), "p.yaml:9:5  E1101 kafka.ssl.truststore.location no/such.pem cannot be read"},
-		{"a trust store that holds no certificate", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: p",
-			"kafka.ssl.truststore.type: PEM", "kafka.ssl.truststore.certificates: x"), "p.yaml:9:5  E1204 kafka.ssl.truststore.certificates holds no certificate"},
+			"kafka.ssl.truststore.type: PEM", "kafka.ssl.truststore.location: no/such.pem"),
+			"p.yaml:9:5  E1101 kafka.ssl.truststore.location no/such.pem cannot be read"},
+		{"a trust store that holds no certificate", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u",
+			"kafka.sasl.password: p",
+			"kafka.ssl.truststore.type: PEM", "kafka.ssl.truststore.certificates: x"),
+			"p.yaml:9:5  E1204 kafka.ssl.truststore.certificates holds no certificate"},
 		{"Spark's way to other topics", []string{ok, "subscribePattern: a.*"}, "p.yaml:3:5  E1206 subscribePattern is not supported yet"},
 		{"what Spark refuses", []string{ok, sub, "kafka.auto.offset.reset: earliest", "kafka.enable.auto.commit: true"},
 			"p.yaml:4:5  E1206 kafka.auto.offset.reset cannot be set: offsets come from the checkpoint\np.yaml:5:5  E1206 kafka.enable.auto.commit cannot be set"},

@@ -71,7 +71,8 @@ func (o oracle) Fetch(ctx context.Context, ranges []stream.Range, out chan<- str
 	if o.c.ReadCommitted {
 		level = kgo.ReadCommitted()
 	}
-	cl, err := o.client(kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(), kgo.FetchMaxWait(10*time.Millisecond))
+	cl, err := o.client(kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(10*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,8 @@ func (o oracle) Fetch(ctx context.Context, ranges []stream.Range, out chan<- str
 }
 
 // send hands the records of a range on and shortens it.
-func send(ctx context.Context, out chan<- stream.Chunk, left map[stream.TopicPartition]stream.Range, r stream.Range, records []*kgo.Record) error {
+func send(ctx context.Context, out chan<- stream.Chunk, left map[stream.TopicPartition]stream.Range, r stream.Range,
+	records []*kgo.Record) error {
 	c := &recordChunk{rng: r}
 	c.rng.End = r.Start
 	for _, rec := range records {

@@ -58,7 +58,8 @@ var unsupported = []struct {
 
 // forbidden are the five options that Spark refuses too: they would break what a query promises.
 var forbidden = []struct{ key, why, instead string }{
-	{"kafka.auto.offset.reset", "offsets come from the checkpoint", "use startingOffsets, and failOnDataLoss for offsets that Kafka no longer has"},
+	{"kafka.auto.offset.reset", "offsets come from the checkpoint",
+		"use startingOffsets, and failOnDataLoss for offsets that Kafka no longer has"},
 	{"kafka.key.deserializer", "keys are read as bytes", "use decode.key"},
 	{"kafka.value.deserializer", "values are read as bytes", "use decode.value"},
 	{"kafka.enable.auto.commit", "offsets are kept in the table and the checkpoint", "leave it out"},

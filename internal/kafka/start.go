@@ -303,7 +303,8 @@ func (c *Client) loginProblem(ctx context.Context, addr string, err error) *prob
 		return problem.New(problem.BrokerLogin, "broker %s closed the connection at the first request: it wants a login", addr).Because(why).
 			Fix("set kafka.security.protocol: SASL_SSL, with kafka.sasl.mechanism: PLAIN and a login")
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return problem.New(problem.BrokerDenied, "broker %s refuses this user", addr).Because(why).Fix("grant the user READ and DESCRIBE on the topic")
+		return problem.New(problem.BrokerDenied, "broker %s refuses this user", addr).Because(why).
+			Fix("grant the user READ and DESCRIBE on the topic")
 	}
 	if ctx.Err() != nil {
 		why = context.Cause(ctx)

@@ -38,7 +38,8 @@ func newCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 func secureCluster(t *testing.T, hosts ...string) (*kfake.Cluster, Options) {
 	t.Helper()
 	ca, cert := testCertificates(t, hosts...)
-	c := newCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.Superuser("PLAIN", "key", canary))
+	c := newCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(),
+		kfake.Superuser("PLAIN", "key", canary))
 	o := testOptions(c.ListenAddrs(), "clickstreams")
 	o.TLS, o.Username, o.Password, o.RootCAs = true, secret.New("key"), secret.New(canary), x509.NewCertPool()
 	o.RootCAs.AppendCertsFromPEM(ca)
@@ -103,7 +104,8 @@ func TestConnectWithoutHostNameCheckVerifiesTheAuthority(t *testing.T) {
 		t.Error("no warning")
 	}
 	o.RootCAs = x509.NewCertPool()
-	if _, err := Connect(t.Context(), o, nil); problem.ExitStatus(err) != problem.ExitUnavailable || problem.Of(err)[0].Code != problem.BrokerTLS {
+	if _, err := Connect(t.Context(), o, nil); problem.ExitStatus(err) != problem.ExitUnavailable ||
+		problem.Of(err)[0].Code != problem.BrokerTLS {
 		t.Errorf("another authority: %v", err)
 	}
 }
@@ -129,7 +131,8 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 		{"nothing listens", func(t *testing.T) Options { return testOptions([]string{closedPort(t)}, "clickstreams") },
 			problem.BrokerUnreachable, "cannot be reached"},
 		{"something else answers", func(t *testing.T) Options {
-			return testOptions([]string{listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); c.Close() })}, "clickstreams")
+			return testOptions([]string{listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); c.Close() })},
+				"clickstreams")
 		}, problem.BrokerUnreachable, "does not answer as a Kafka broker"},
 		{"a port that hangs up", func(t *testing.T) Options {
 			return testOptions([]string{listen(t, func(c net.Conn) { c.Close() })}, "clickstreams")
@@ -194,8 +197,10 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 		}, problem.BrokerLogin, "closed the connection at the first request: it wants a login"},
 		{"an unknown topic", func(t *testing.T) Options { return testOptions(newCluster(t).ListenAddrs(), "Clickstreams") },
 			problem.UnknownTopic, `unknown topic "Clickstreams"; did you mean "clickstreams"?`},
-		{"no right to describe", func(t *testing.T) Options { return aclCluster(t) }, problem.BrokerDenied, "the user may not describe topic clickstreams"},
-		{"no right to read", func(t *testing.T) Options { return aclCluster(t, kmsg.ACLOperationDescribe) }, problem.BrokerDenied, "the user may not read topic clickstreams"},
+		{"no right to describe", func(t *testing.T) Options { return aclCluster(t) }, problem.BrokerDenied,
+			"the user may not describe topic clickstreams"},
+		{"no right to read", func(t *testing.T) Options { return aclCluster(t, kmsg.ACLOperationDescribe) }, problem.BrokerDenied,
+			"the user may not read topic clickstreams"},
 		{"a broker from before transactions", func(t *testing.T) Options {
 			c := newCluster(t)
 			c.ControlKey(int16(kmsg.ApiVersions), func(r kmsg.Request) (kmsg.Response, error, bool) {
@@ -264,7 +269,8 @@ func aclCluster(t *testing.T, operations ...kmsg.ACLOperation) Options {
 	ca, cert := testCertificates(t)
 	var acls []kfake.ACL
 	for _, op := range operations {
-		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "clickstreams", Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true})
+		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "clickstreams", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+			Operation: op, Allow: true})
 	}
 	c := newCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.EnableACLs(),
 		kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "key", canary, acls...))
@@ -295,7 +301,8 @@ func TestATLSHandshakeIsBoundedInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := Connect(ctx, o, nil)
-	if l := problem.Of(err); len(l) != 1 || l[0].Code != problem.BrokerTLS || !strings.Contains(l[0].Message, "does not answer the TLS handshake") {
+	if l := problem.Of(err); len(l) != 1 || l[0].Code != problem.BrokerTLS ||
+		!strings.Contains(l[0].Message, "does not answer the TLS handshake") {
 		t.Errorf("got %v", err)
 	}
 }

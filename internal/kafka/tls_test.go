@@ -33,7 +33,8 @@ func testCertificates(t *testing.T, hosts ...string) (ca []byte, broker tls.Cert
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: brokerKey}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
+		tls.Certificate{Certificate: [][]byte{der}, PrivateKey: brokerKey}
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {

@@ -190,8 +190,8 @@ func (p *planner) checkID(topic string) bool {
 	return true
 }
 
-// checkTarget stops AvailableNow when what it was to read is not there any more, whatever failOnDataLoss says (Spark's KafkaSourceOffset of AvailableNow): it could
-// only wait for ever, or end without having read it.
+// checkTarget stops AvailableNow when what it was to read is not there any more, whatever failOnDataLoss says (Spark's KafkaSourceOffset of
+// AvailableNow): it could only wait for ever, or end without having read it.
 func (p *planner) checkTarget(target stream.Offsets) error {
 	for tp, want := range target.All() {
 		next, ok := p.bounds.Next.Get(tp.Topic, tp.Partition)

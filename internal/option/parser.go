@@ -150,7 +150,8 @@ func (p *Parser) Size(key string, fallback, least, most int64) int64 {
 	}
 	n, ok := ParseSize(v.Reveal())
 	if !ok || n < least || n > most {
-		p.Report(v, problem.InvalidValue, "%s is %q; want a size from %s to %s, such as 128MiB", v.Key, v.Shown(), FormatSize(least), FormatSize(most))
+		p.Report(v, problem.InvalidValue, "%s is %q; want a size from %s to %s, such as 128MiB", v.Key, v.Shown(), FormatSize(least),
+			FormatSize(most))
 		return fallback
 	}
 	return n

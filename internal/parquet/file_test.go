@@ -37,7 +37,8 @@ func TestFilesReadBackAsWritten(t *testing.T) {
 			rows[i] = m.row(s)
 		}
 		// parquet-go v0.32.0 reads other bytes than it opened where an LZ4 page shrank by less than two thirds: another test has LZ4.
-		o := Options{Compression: rapid.SampledFrom([]Codec{Zstd, Snappy, Gzip, Uncompressed}).Draw(t, "codec"), PlainLongs: rapid.Bool().Draw(t, "plain longs")}
+		o := Options{Compression: rapid.SampledFrom([]Codec{Zstd, Snappy, Gzip, Uncompressed}).Draw(t, "codec"), PlainLongs: rapid.Bool().
+			Draw(t, "plain longs")}
 		o.limits = small
 		blockRows := rapid.SampledFrom([]int{1, 7, 64, 256}).Draw(t, "block")
 		l, err := column.NewLayout(s)
@@ -172,7 +173,8 @@ func checkChunk(t failer, l *column.Layout, want *shredder, leaf, from, to int, 
 	if !b.HasBounds {
 		return
 	}
-	kind := map[column.Physical]pq.Kind{column.PhysBoolean: pq.Boolean, column.PhysInt32: pq.Int32, column.PhysInt64: pq.Int64, column.PhysFloat: pq.Float,
+	kind := map[column.Physical]pq.Kind{column.PhysBoolean: pq.Boolean, column.PhysInt32: pq.Int32, column.PhysInt64: pq.Int64,
+		column.PhysFloat:  pq.Float,
 		column.PhysDouble: pq.Double, column.PhysByteArray: pq.ByteArray, column.PhysFixed: pq.FixedLenByteArray}[typ.Physical()]
 	least, greatest := kind.Value(st.MinValue), kind.Value(st.MaxValue)
 	ok := true

@@ -284,7 +284,8 @@ type maker struct {
 	calendar    bool     // dates and timestamps lie between the years 1 and 9999
 }
 
-var kinds = []column.Kind{column.Boolean, column.Integer, column.Long, column.Float, column.Double, column.String, column.Binary, column.Date,
+var kinds = []column.Kind{column.Boolean, column.Integer, column.Long, column.Float, column.Double, column.String, column.Binary,
+	column.Date,
 	column.Timestamp, column.Decimal, column.Byte, column.Short, column.TimestampNTZ}
 
 func (m *maker) typ(depth int) column.Type {

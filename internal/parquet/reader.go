@@ -6,7 +6,8 @@ import (
 	"iter"
 )
 
-// A Reader reads flat columns of a file of any writer: what an audit needs, at some ns a value, without trust in the file. A Reader belongs to one goroutine.
+// A Reader reads flat columns of a file of any writer: what an audit needs, at some ns a value, without trust in the file. A Reader belongs
+// to one goroutine.
 type Reader struct {
 	in   io.ReaderAt
 	size int64

@@ -23,7 +23,8 @@ func allTypes() column.Schema {
 	for _, p := range []int{9, 18, 19, 38} {
 		s.Fields = append(s.Fields, column.Nullable("decimal"+string(rune('0'+p/10))+string(rune('0'+p%10)), column.DecimalOf(p, 2)))
 	}
-	item := column.StructOf(column.Nullable("x", column.Primitive(column.Long)), column.Nullable("m", column.MapOf(column.Primitive(column.Date))))
+	item := column.StructOf(column.Nullable("x", column.Primitive(column.Long)),
+		column.Nullable("m", column.MapOf(column.Primitive(column.Date))))
 	s.Fields = append(s.Fields, column.Nullable("struct", item), column.Nullable("array", column.ArrayOf(item)),
 		column.Nullable("map", column.MapOf(column.ArrayOf(column.Primitive(column.String)))), simple(column.Void))
 	return s
@@ -32,7 +33,8 @@ func allTypes() column.Schema {
 // TestFooterSchema: the schema as readers see it is the one that Spark writes (Spark's ParquetWriteSupport).
 func TestFooterSchema(t *testing.T) {
 	l := layout(t, allTypes())
-	file, _ := writeFile(t, l, Options{CreatedBy: "silt version 1.2.3 (build abc)", Metadata: []KeyValue{{RowMetadataKey, "{}"}, {"k", "v"}}}, nil, 1)
+	file, _ := writeFile(t, l, Options{CreatedBy: "silt version 1.2.3 (build abc)", Metadata: []KeyValue{{RowMetadataKey, "{}"}, {"k", "v"}}},
+		nil, 1)
 	f, err := pq.OpenFile(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +67,8 @@ func TestFooterSchema(t *testing.T) {
 			converted[e.Name] = int32(c.V)
 		}
 	}
-	for name, c := range map[string]int32{"byte": convertedInt8, "short": convertedInt16, "string": convertedUTF8, "date": convertedDate, "timestamp": convertedTimestamp,
+	for name, c := range map[string]int32{"byte": convertedInt8, "short": convertedInt16, "string": convertedUTF8, "date": convertedDate,
+		"timestamp": convertedTimestamp,
 		"decimal09": convertedDecimal, "decimal38": convertedDecimal, "array": convertedList, "map": convertedMap, "key": convertedUTF8} {
 		if got, ok := converted[name]; !ok || got != c {
 			t.Errorf("%s has converted type %d (%t), want %d", name, got, ok, c)

@@ -84,7 +84,8 @@ const (
 
 var exits = map[Code]int{
 	Usage: ExitUsage, FileUnreadable: ExitUsage, Syntax: ExitUsage, TooLarge: ExitUsage, UnknownOption: ExitUsage, InvalidValue: ExitUsage,
-	MissingOption: ExitUsage, Unsupported: ExitUsage, Conflict: ExitUsage, DuplicateOption: ExitUsage, Insecure: ExitUsage, SecretUnresolved: ExitUsage,
+	MissingOption: ExitUsage, Unsupported: ExitUsage, Conflict: ExitUsage, DuplicateOption: ExitUsage, Insecure: ExitUsage,
+	SecretUnresolved: ExitUsage,
 
 	BrokerUnreachable: ExitUnavailable, BrokerTLS: ExitUnavailable, BrokerLogin: ExitUnavailable, UnknownTopic: ExitUsage,
 	BrokerDenied: ExitUnavailable, DataLoss: ExitDataLoss, CorruptBatch: ExitFailed, BrokerError: ExitFailed,

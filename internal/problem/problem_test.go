@@ -14,8 +14,10 @@ func TestErrorIsTheFirstLineOfTheBlock(t *testing.T) {
 		p    *Problem
 		want string
 	}{
-		{New(UnknownOption, "unknown option %q", "failOnDataLos").At(Location{File: "pipeline.yaml", Line: 9, Col: 7}), `pipeline.yaml:9:7  E1203 unknown option "failOnDataLos"`},
-		{New(BadRecord, "truncated").At(Location{Topic: "clicks", Partition: 3, Offset: 17, HasPartition: true, HasOffset: true, SchemaID: 100001, HasSchemaID: true, Field: "parsedValue.ip"}),
+		{New(UnknownOption, "unknown option %q", "failOnDataLos").At(Location{File: "pipeline.yaml", Line: 9, Col: 7}),
+			`pipeline.yaml:9:7  E1203 unknown option "failOnDataLos"`},
+		{New(BadRecord, "truncated").At(Location{Topic: "clicks", Partition: 3, Offset: 17, HasPartition: true, HasOffset: true, SchemaID: 100001,
+			HasSchemaID: true, Field: "parsedValue.ip"}),
 			"topic clicks partition 3 offset 17, schema id 100001, field parsedValue.ip  E4001 truncated"},
 		{New(Usage, "no file"), "E1100 no file"},
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// What follows is for people at a command line: each call is answered or fails within a few tries, unlike Client.Schema, which a query waits
-// for. Errors are *problem.Problem, or the context's.
+// What follows is for people at a command line: each call is answered or fails within a few tries, unlike Client.Schema, which a query
+// waits for. Errors are *problem.Problem, or the context's.
 
 // A Reference is a schema that another one refers to.
 type Reference struct {
@@ -103,7 +103,8 @@ func (c *Client) Version(ctx context.Context, subject, version string, deleted b
 	case a.Schema == "" || a.Version < 1 || a.ID < 0:
 		return Version{}, c.asProblem(errors.New("the answer holds no schema"), "get "+subject)
 	}
-	return Version{Subject: cmp.Or(a.Subject, subject), Version: a.Version, ID: a.ID, Type: a.typ(), Text: a.Schema, References: a.References}, nil
+	return Version{Subject: cmp.Or(a.Subject, subject), Version: a.Version, ID: a.ID, Type: a.typ(), Text: a.Schema, References: a.References},
+		nil
 }
 
 // ByID returns the schema of an id with what it refers to. Unlike Schema it gives up.
@@ -145,7 +146,8 @@ func (c *Client) Texts(ctx context.Context, typ string, refs []Reference) ([]str
 			case done:
 				continue
 			case met || depth > maxReferenceDepth || len(taken) >= c.maxReferences:
-				return problem.New(problem.InvalidSchema, "the references by way of subject %s version %d form a circle, or are too many", r.Subject, r.Version)
+				return problem.New(problem.InvalidSchema, "the references by way of subject %s version %d form a circle, or are too many", r.Subject,
+					r.Version)
 			}
 			taken[r] = false
 			v, err := c.Version(ctx, r.Subject, versionText(r.Version), true)
@@ -153,7 +155,8 @@ func (c *Client) Texts(ctx context.Context, typ string, refs []Reference) ([]str
 				return err
 			}
 			if v.Type != typ {
-				return problem.New(problem.InvalidSchema, "the schema is %s and refers to subject %s version %d, which is %s", typ, r.Subject, v.Version, v.Type)
+				return problem.New(problem.InvalidSchema, "the schema is %s and refers to subject %s version %d, which is %s", typ, r.Subject,
+					v.Version, v.Type)
 			}
 			if err := visit(v.References, depth+1); err != nil {
 				return err
@@ -204,7 +207,8 @@ func (c *Client) Find(ctx context.Context, subject string, s NewSchema) (Version
 	case err != nil:
 		return Version{}, false, c.schemaProblem(err, subject, "look for the schema under")
 	}
-	return Version{Subject: subject, Version: a.Version, ID: a.ID, Type: cmp.Or(s.Type, "AVRO"), Text: s.Text, References: s.References}, true, nil
+	return Version{Subject: subject, Version: a.Version, ID: a.ID, Type: cmp.Or(s.Type, "AVRO"), Text: s.Text, References: s.References}, true,
+		nil
 }
 
 // Check asks whether the schema could be registered under the subject: against the versions that its compatibility level names, or against
@@ -345,8 +349,8 @@ func isCode(err error, code int) bool {
 // callTries is how often a request is sent that nothing answers, or that the registry answers with 5xx or 429.
 const callTries = 3
 
-// call sends a request until there is an answer, and reads it into v. Writing twice is safe: registering is idempotent, and deleting what is
-// deleted already is told apart by its code.
+// call sends a request until there is an answer, and reads it into v. Writing twice is safe: registering is idempotent, and deleting what
+// is deleted already is told apart by its code.
 func (c *Client) call(ctx context.Context, method, path string, body []byte, v any) error {
 	for attempt := 0; ; attempt++ {
 		r := c.send(ctx, method, path, body)

@@ -12,8 +12,8 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// Probe asks the registry once, at the start, whether it is there and lets us in: any answer but 401, 403 and 5xx will do (docs/bad-records.md).
-// It tries a few times, for at most 30 seconds in all. The error is a *problem.Problem, or the context's.
+// Probe asks the registry once, at the start, whether it is there and lets us in: any answer but 401, 403 and 5xx will do
+// (docs/bad-records.md). It tries a few times, for at most 30 seconds in all. The error is a *problem.Problem, or the context's.
 func (c *Client) Probe(ctx context.Context) error {
 	limited, cancel := context.WithTimeoutCause(ctx, probeTime, fmt.Errorf("no answer within %s", probeTime))
 	defer cancel()

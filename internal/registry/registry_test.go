@@ -98,7 +98,8 @@ func (f *fake) client(t *testing.T, urls ...string) *Client {
 }
 
 func (f *fake) clientOf(t *testing.T, o Options) *Client {
-	c := New(o, Env{Log: slog.New(slog.NewTextHandler(&f.log, nil)), Now: f.clock.Now, Sleep: f.clock.Sleep, Rand: func() float64 { return 0.5 },
+	c := New(o, Env{Log: slog.New(slog.NewTextHandler(&f.log, nil)), Now: f.clock.Now, Sleep: f.clock.Sleep,
+		Rand:    func() float64 { return 0.5 },
 		Timeout: time.Hour})
 	t.Cleanup(c.Close)
 	return c
@@ -209,7 +210,8 @@ func TestWhatPassesIsAskedAgain(t *testing.T) {
 			http.Redirect(w, r, "http://elsewhere.invalid/", http.StatusFound)
 		},
 			"status 302: a redirect to another host"},
-		{"a redirect without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "one too many"},
+		{"a redirect without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) },
+			"one too many"},
 		{"a reference that cannot be", func(w http.ResponseWriter, r *http.Request) {
 			give(w, answer{Schema: `"int"`, References: []reference{{Name: "x", Version: 1}}})
 		}, "names subject"},

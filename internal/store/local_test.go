@@ -105,7 +105,8 @@ func TestCleanRemovesOnlyOldTemporaryFilesOfOurs(t *testing.T) {
 	if n != 2 || err != nil {
 		t.Errorf("removed %d, %v, want 2", n, err)
 	}
-	want := []string{"t/.0.e3b1c7f2-aaaa-bbbb-cccc-000000000000.tmp", "t/.hidden/.silt-0123456789abcdef.tmp", "t/.part.parquet.crc", "t/.silt-0123.tmp",
+	want := []string{"t/.0.e3b1c7f2-aaaa-bbbb-cccc-000000000000.tmp", "t/.hidden/.silt-0123456789abcdef.tmp", "t/.part.parquet.crc",
+		"t/.silt-0123.tmp",
 		"t/.silt-0123456789ABCDEF.tmp", "t/.silt-0123456789abcde0.tmp", "t/part.parquet", "u/.silt-0123456789abcdef.tmp"}
 	if got := files(t, dir); !slices.Equal(got, want) {
 		t.Errorf("left %q\nwant %q", got, want)

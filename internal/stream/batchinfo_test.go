@@ -11,7 +11,8 @@ import (
 
 func TestBatchInfoSaysWhatTheCommitHolds(t *testing.T) {
 	tp := func(p int32) TopicPartition { return TopicPartition{"clicks", p} }
-	b := Batch{QueryID: "q", ID: 7, Start: Offsets{"clicks": {0: 10, 1: 0}}, End: Offsets{"clicks": {0: 20, 1: 0}}, TopicIDs: map[string]string{"clicks": "T"}}
+	b := Batch{QueryID: "q", ID: 7, Start: Offsets{"clicks": {0: 10, 1: 0}}, End: Offsets{"clicks": {0: 20, 1: 0}},
+		TopicIDs: map[string]string{"clicks": "T"}}
 	var r Report
 	p := r.Partition(tp(0))
 	p.Served, p.Rows = 9, 8

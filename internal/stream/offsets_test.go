@@ -33,7 +33,8 @@ func TestOffsetsPrintAsSpark4(t *testing.T) {
 
 func TestOffsetsPrintAsSpark3(t *testing.T) {
 	// The orders that public Spark 3 checkpoints show (scala.collection.mutable.HashMap).
-	for n, want := range map[int]string{2: "1,0", 3: "2,1,0", 4: "2,1,3,0", 5: "2,4,1,3,0", 6: "2,5,4,1,3,0", 8: "2,5,4,7,1,3,6,0", 10: "8,2,5,4,7,1,9,3,6,0"} {
+	for n, want := range map[int]string{2: "1,0", 3: "2,1,0", 4: "2,1,3,0", 5: "2,4,1,3,0", 6: "2,5,4,1,3,0", 8: "2,5,4,7,1,3,6,0",
+		10: "8,2,5,4,7,1,9,3,6,0"} {
 		o := partitions("t", n)
 		text := o.JSON(Scala212)
 		got := strings.NewReplacer(`{"t":{`, "", "}}", "", `"`, "", ":0", "").Replace(text)
@@ -52,7 +53,8 @@ func TestParseOffsets(t *testing.T) {
 	if err != nil || !got.Equal(good) {
 		t.Errorf("got %v %v", got, err)
 	}
-	for _, bad := range []string{``, `[]`, `{"t":1}`, `{"t":{"x":1}}`, `{"t":{"-1":1}}`, `{"t":{"0":1.5}}`, `{"t":{"0":-3}}`, `{"t":{"0":"1"}}`,
+	for _, bad := range []string{``, `[]`, `{"t":1}`, `{"t":{"x":1}}`, `{"t":{"-1":1}}`, `{"t":{"0":1.5}}`, `{"t":{"0":-3}}`,
+		`{"t":{"0":"1"}}`,
 		`{"t":{"0":1,"0":2}}`, `{"t":{},"t":{}}`, `{"t":{"0":1}} x`, `{"t":{"0":1}`, `{"t":{"0":9223372036854775808}}`} {
 		if _, err := ParseOffsets([]byte(bad)); err == nil {
 			t.Errorf("%s: no error", bad)

@@ -38,7 +38,8 @@ func ParseOptions(vs option.Values) (Options, []*problem.Problem) {
 		o.Compression = c
 	}
 	if v, ok := p.Value("partitionBy"); ok && (!v.IsList || len(v.List) > 0) {
-		p.Report(v, problem.Unsupported, "partitionBy is not supported yet").Fix("leave it out or write partitionBy: []; readers prune files by their statistics of partition, offset and timestamp")
+		p.Report(v, problem.Unsupported, "partitionBy is not supported yet").
+			Fix("leave it out or write partitionBy: []; readers prune files by their statistics of partition, offset and timestamp")
 	}
 	p.Unsupported("records that cannot be decoded stop the query (FAILFAST), become null (PERMISSIVE) or are dropped and counted (DROP); see decode.mode", "deadLetterPath")
 	p.Unsupported("silt writes its own txn with every commit: the query id and the batch id", "txnAppId", "txnVersion")

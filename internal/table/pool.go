@@ -8,8 +8,8 @@ import (
 	"github.com/siltlake/silt/internal/parquet"
 )
 
-// filePool keeps the buffers of files that were ended: a stream of small batches writes thousands of files of one schema, and a fresh set of
-// dictionaries, pages and compressors each time would cost more than the rows. It keeps files of one schema, the newest.
+// filePool keeps the buffers of files that were ended: a stream of small batches writes thousands of files of one schema, and a fresh set
+// of dictionaries, pages and compressors each time would cost more than the rows. It keeps files of one schema, the newest.
 type filePool struct {
 	options parquet.Options
 	most    int

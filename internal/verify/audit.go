@@ -239,17 +239,20 @@ func (a *auditor) batch(c Commit) string {
 		}
 	}
 	if id == "" {
-		a.find(Finding{Kind: Disorder, Version: c.Version, Offset: -1}, "version %d holds batch %d without a txn of its query", c.Version, b.BatchID)
+		a.find(Finding{Kind: Disorder, Version: c.Version, Offset: -1}, "version %d holds batch %d without a txn of its query", c.Version,
+			b.BatchID)
 		return ""
 	}
 	q := a.queries[id]
 	if q == nil {
-		q = &queryState{Query: &Query{ID: id, FirstBatch: b.BatchID, LastBatch: b.BatchID - 1}, partitions: map[stream.TopicPartition]*Partition{}, version: -1}
+		q = &queryState{Query: &Query{ID: id, FirstBatch: b.BatchID, LastBatch: b.BatchID - 1},
+			partitions: map[stream.TopicPartition]*Partition{}, version: -1}
 		a.queries[id] = q
 	}
 	foreign := a.foreignData > q.version
 	if b.BatchID != q.LastBatch+1 && !(foreign && b.BatchID > q.LastBatch) {
-		a.find(Finding{Kind: Disorder, Version: c.Version, Query: id, Offset: -1}, "version %d holds batch %d after batch %d", c.Version, b.BatchID, q.LastBatch)
+		a.find(Finding{Kind: Disorder, Version: c.Version, Query: id, Offset: -1}, "version %d holds batch %d after batch %d", c.Version,
+			b.BatchID, q.LastBatch)
 	}
 	q.LastBatch, q.Batches = max(q.LastBatch, b.BatchID), q.Batches+1
 	var rows int64

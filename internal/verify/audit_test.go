@@ -53,27 +53,33 @@ func TestAuditFindsWhatIsPlanted(t *testing.T) {
 			c.Version = 4
 			return append(cs, c)
 		}, Duplicate, "offsets [10, 20) were landed before"},
-		{"a range begins too late", func(cs []Commit) []Commit { cs[2].Batch.Partitions[0].Start = 22; return cs }, Missing, "offsets [20, 22) were skipped"},
-		{"a range begins too early", func(cs []Commit) []Commit { cs[2].Batch.Partitions[0].Start = 18; return cs }, Duplicate, "offsets [18, 20) were landed before"},
-		{"a dropped reject", func(cs []Commit) []Commit { cs[2].Batch.Partitions[1].Rejected = nil; return cs }, Count, "10 records were served, 9 landed and 0 were rejected"},
+		{"a range begins too late", func(cs []Commit) []Commit { cs[2].Batch.Partitions[0].Start = 22; return cs }, Missing,
+			"offsets [20, 22) were skipped"},
+		{"a range begins too early", func(cs []Commit) []Commit { cs[2].Batch.Partitions[0].Start = 18; return cs }, Duplicate,
+			"offsets [18, 20) were landed before"},
+		{"a dropped reject", func(cs []Commit) []Commit { cs[2].Batch.Partitions[1].Rejected = nil; return cs }, Count,
+			"10 records were served, 9 landed and 0 were rejected"},
 		{"a lying count in the commit", func(cs []Commit) []Commit {
 			cs[1].Batch.Partitions[0].Rows, cs[1].Batch.Partitions[0].Served = 9, 9
 			return cs
 		}, Count, "the batch recorded 18 rows, its files have 19"},
-		{"a lying count in a file", func(cs []Commit) []Commit { cs[1].Added[0].Rows = 20; return cs }, Count, "the batch recorded 19 rows, its files have 20"},
+		{"a lying count in a file", func(cs []Commit) []Commit { cs[1].Added[0].Rows = 20; return cs }, Count,
+			"the batch recorded 19 rows, its files have 20"},
 		{"a file without count", func(cs []Commit) []Commit { cs[1].Added[0].Rows = -1; return cs }, Count, "has no numRecords"},
 		{"more records than offsets", func(cs []Commit) []Commit {
 			cs[1].Batch.Partitions[0].Rows, cs[1].Batch.Partitions[0].Served, cs[1].Added[0].Rows = 11, 11, 20
 			return cs
 		}, Duplicate, "11 records were served of 10 offsets"},
-		{"a txn out of step", func(cs []Commit) []Commit { cs[2].Txns["q/t/0"] = 29; return cs }, Disorder, "the range ends at 30, the partition's txn says 29"},
+		{"a txn out of step", func(cs []Commit) []Commit { cs[2].Txns["q/t/0"] = 29; return cs }, Disorder,
+			"the range ends at 30, the partition's txn says 29"},
 		{"no txn of the query", func(cs []Commit) []Commit { delete(cs[2].Txns, "q"); return cs }, Disorder, "without a txn of its query"},
 		{"batches out of order", func(cs []Commit) []Commit {
 			cs[2].Batch.BatchID = 5
 			cs[2].Txns["q"] = 5
 			return cs
 		}, Disorder, "holds batch 5 after batch 1"},
-		{"a range that runs backwards", func(cs []Commit) []Commit { cs[3].Batch.Partitions[0].End = 25; cs[3].Txns["q/t/0"] = 25; return cs }, Disorder, "ends at 25 before it starts at 30"},
+		{"a range that runs backwards", func(cs []Commit) []Commit { cs[3].Batch.Partitions[0].End = 25; cs[3].Txns["q/t/0"] = 25; return cs },
+			Disorder, "ends at 25 before it starts at 30"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,7 +94,8 @@ func TestAuditFindsWhatIsPlanted(t *testing.T) {
 func TestAuditListsForeignCommitsAndDoesNotJudgeThem(t *testing.T) {
 	cs := log("q", 2)
 	cs = append(cs,
-		Commit{Version: 2, Operation: "OPTIMIZE", Engine: "delta-rs", Added: []File{{"o", 38, false}}, Removed: []File{{"f0", -1, false}, {"f1", 19, false}}},
+		Commit{Version: 2, Operation: "OPTIMIZE", Engine: "delta-rs", Added: []File{{"o", 38, false}},
+			Removed: []File{{"f0", -1, false}, {"f1", 19, false}}},
 		Commit{Version: 3, Operation: "WRITE", Engine: "Apache-Spark/4.1.1", Added: []File{{"s", 20, true}}})
 	next := log("q", 5)[4] // offsets 40..50: another engine landed 20..40 in between
 	next.Version = 4

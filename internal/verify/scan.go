@@ -50,7 +50,8 @@ func newScanner(a Audit) *scanner {
 	s := &scanner{audit: a, sets: map[key]*set{}}
 	for _, q := range a.Queries {
 		for _, p := range q.Partitions {
-			s.sets[key{q.ID, stream.TopicPartition{Topic: p.Topic, Partition: p.Partition}}] = &set{Partition: p, query: q.ID, offsets: newBitmap(), first: -1, outAt: -1, absAt: -1}
+			s.sets[key{q.ID, stream.TopicPartition{Topic: p.Topic, Partition: p.Partition}}] = &set{Partition: p, query: q.ID, offsets: newBitmap(),
+				first: -1, outAt: -1, absAt: -1}
 		}
 	}
 	return s
@@ -61,7 +62,8 @@ func (s *scanner) table(ctx context.Context, log *delta.Log, snap *delta.Snapsho
 	for _, c := range recordColumns {
 		if _, i := snap.Schema().Lookup(c); i < 0 {
 			url := log.Store().URL()
-			return problem.New(problem.NoTable, "the table has no column %s, so its rows cannot be told apart", c).At(problem.File(url)).Because(errNoColumns).
+			return problem.New(problem.NoTable, "the table has no column %s, so its rows cannot be told apart", c).At(problem.File(url)).
+				Because(errNoColumns).
 				Fix("verify it without --scan; select topic, partition and offset to have tables that can be scanned")
 		}
 	}
@@ -168,8 +170,9 @@ func (f *fileScan) row(topic []byte, partition int32, offset int64) {
 	}
 	if own && offset < f.at && !f.disorder {
 		f.disorder = true // one finding a file
-		f.s.findings = append(f.s.findings, Finding{Kind: Disorder, Version: f.from.version, Query: c.query, Topic: c.Topic, Partition: partition, Offset: offset,
-			Text: fmt.Sprintf("file %s: offset %d of %s-%d comes after %d", f.name, offset, c.Topic, partition, f.at)})
+		f.s.findings = append(f.s.findings, Finding{Kind: Disorder, Version: f.from.version, Query: c.query, Topic: c.Topic, Partition: partition,
+			Offset: offset,
+			Text:   fmt.Sprintf("file %s: offset %d of %s-%d comes after %d", f.name, offset, c.Topic, partition, f.at)})
 	}
 	f.at = max(f.at, offset)
 	c.rows++
@@ -180,8 +183,8 @@ func (f *fileScan) row(topic []byte, partition int32, offset int64) {
 	}
 }
 
-// find returns the set that a row belongs to. A file that another writer made of silt's (OPTIMIZE) says no query: its rows count for the one
-// query that has the partition, if there is but one.
+// find returns the set that a row belongs to. A file that another writer made of silt's (OPTIMIZE) says no query: its rows count for the
+// one query that has the partition, if there is but one.
 func (s *scanner) find(k key) *set {
 	if k.query != "" {
 		return s.sets[k]
@@ -302,7 +305,8 @@ func (s *scanner) judge(compared bool) {
 	for _, k := range keys {
 		c := s.sets[k]
 		at := func(kind Kind, offset, n int64, format string, args ...any) {
-			s.findings = append(s.findings, Finding{Kind: kind, Version: -1, Query: c.query, Topic: c.Topic, Partition: c.Partition.Partition, Offset: offset, N: n,
+			s.findings = append(s.findings, Finding{Kind: kind, Version: -1, Query: c.query, Topic: c.Topic, Partition: c.Partition.Partition,
+				Offset: offset, N: n,
 				Text: fmt.Sprintf("%s: ", k.TopicPartition) + fmt.Sprintf(format, args...)})
 		}
 		if c.double > 0 {
@@ -324,7 +328,8 @@ func (s *scanner) judge(compared bool) {
 			}
 			at(Missing, first, c.Rows-have, "the log says %d rows, the files have %d; the first offset without a row is %d", c.Rows, have, first)
 		} else if compared && c.absent > c.Rejected && !removed {
-			at(Missing, c.absAt, c.absent-c.Rejected, "the topic serves %d records that the table lacks, and %d were rejected; the first is offset %d", c.absent, c.Rejected, c.absAt)
+			at(Missing, c.absAt, c.absent-c.Rejected,
+				"the topic serves %d records that the table lacks, and %d were rejected; the first is offset %d", c.absent, c.Rejected, c.absAt)
 		}
 		c.Scanned, c.Holes = have, c.Offsets()-have-gapped(c.Gaps)
 		if compared {

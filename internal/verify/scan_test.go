@@ -71,7 +71,8 @@ func (b *builder) file(offsets ...int64) *delta.Add {
 	if err := b.store.Put(context.Background(), name, out.Bytes()); err != nil {
 		b.t.Fatal(err)
 	}
-	return &delta.Add{Path: name, PartitionValues: delta.Values{}, Size: stats.Bytes, DataChange: true, Stats: delta.StatsJSON(b.layout, stats, delta.DefaultStats())}
+	return &delta.Add{Path: name, PartitionValues: delta.Values{}, Size: stats.Bytes, DataChange: true,
+		Stats: delta.StatsJSON(b.layout, stats, delta.DefaultStats())}
 }
 
 // commit makes a version; info may be nil for a foreign one.
@@ -89,12 +90,13 @@ func (b *builder) commit(info *stream.BatchInfo, actions ...delta.Action) {
 			actions = append(actions, &delta.Txn{AppID: "q/t/0", Version: p.End, LastUpdated: 1})
 		}
 	}
-	snap, err := b.log.Commit(context.Background(), delta.Transaction{Read: b.snap, Info: ci, Prepare: func(_ context.Context, s *delta.Snapshot) ([]delta.Action, error) {
-		if !s.Exists() {
-			return append(actions, delta.NewMetaData("id", b.layout.Schema.JSON(), 1), delta.NewProtocol()), nil
-		}
-		return actions, nil
-	}})
+	snap, err := b.log.Commit(context.Background(), delta.Transaction{Read: b.snap, Info: ci,
+		Prepare: func(_ context.Context, s *delta.Snapshot) ([]delta.Action, error) {
+			if !s.Exists() {
+				return append(actions, delta.NewMetaData("id", b.layout.Schema.JSON(), 1), delta.NewProtocol()), nil
+			}
+			return actions, nil
+		}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -183,16 +185,23 @@ func TestScanFindsWhatIsPlanted(t *testing.T) {
 		exit   int
 		text   string
 	}{
-		{"a row twice in one file", func(b *builder) { b.commit(batch(0, 0, 10, 10, 0), b.file(0, 1, 2, 3, 4, 5, 5, 6, 7, 8)) }, nil, problem.ExitDataLoss, "the log says 10 rows, the files have 9"},
-		{"a row in two files", func(b *builder) { b.sound(); b.commit(nil, b.file(3)) }, nil, problem.ExitFailed, "1 rows have an offset that another row has, the first is 3"},
-		{"a row is gone and another is double", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 1, 1, 3)) }, nil, problem.ExitDataLoss, "the first offset without a row is 2"},
-		{"a row outside the range", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 1, 2, 9)) }, nil, problem.ExitDataLoss, "lie in no range of the log, the first is offset 9"},
-		{"rows out of order", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 2, 1, 3)) }, nil, problem.ExitFailed, "offset 1 of t-0 comes after 2"},
+		{"a row twice in one file", func(b *builder) { b.commit(batch(0, 0, 10, 10, 0), b.file(0, 1, 2, 3, 4, 5, 5, 6, 7, 8)) }, nil,
+			problem.ExitDataLoss, "the log says 10 rows, the files have 9"},
+		{"a row in two files", func(b *builder) { b.sound(); b.commit(nil, b.file(3)) }, nil, problem.ExitFailed,
+			"1 rows have an offset that another row has, the first is 3"},
+		{"a row is gone and another is double", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 1, 1, 3)) }, nil,
+			problem.ExitDataLoss, "the first offset without a row is 2"},
+		{"a row outside the range", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 1, 2, 9)) }, nil, problem.ExitDataLoss,
+			"lie in no range of the log, the first is offset 9"},
+		{"rows out of order", func(b *builder) { b.commit(batch(0, 0, 4, 4, 0), b.file(0, 2, 1, 3)) }, nil, problem.ExitFailed,
+			"offset 1 of t-0 comes after 2"},
 		{"a dropped reject", func(b *builder) {
 			b.commit(batch(0, 0, 20, 18, 0), b.file(slices.DeleteFunc(span(0, 20), func(o int64) bool { return o == 7 || o == 13 })...))
 		},
-			topic{lacks: []int64{7}}, problem.ExitDataLoss, "the topic serves 1 records that the table lacks, and 0 were rejected; the first is offset 13"},
-		{"a hole that the topic does not have", func(b *builder) { b.sound() }, topic{}, problem.ExitDataLoss, "the topic serves 2 records that the table lacks, and 1 were rejected; the first is offset 7"},
+			topic{lacks: []int64{7}}, problem.ExitDataLoss,
+			"the topic serves 1 records that the table lacks, and 0 were rejected; the first is offset 13"},
+		{"a hole that the topic does not have", func(b *builder) { b.sound() }, topic{}, problem.ExitDataLoss,
+			"the topic serves 2 records that the table lacks, and 1 were rejected; the first is offset 7"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,7 +255,8 @@ func TestFilesWithoutOffsetsAreOthers(t *testing.T) {
 	if err := b.store.Put(context.Background(), "other.parquet", out.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	b.commit(nil, &delta.Add{Path: "other.parquet", PartitionValues: delta.Values{}, Size: stats.Bytes, DataChange: true, Stats: `{"numRecords":3}`})
+	b.commit(nil, &delta.Add{Path: "other.parquet", PartitionValues: delta.Values{}, Size: stats.Bytes, DataChange: true,
+		Stats: `{"numRecords":3}`})
 	r, err := Table(context.Background(), b.log, Options{Scan: true})
 	if err != nil || r.Err() != nil || r.Other != 3 || r.FileRows != 21 {
 		t.Errorf("%v %v, %d rows of others, %d in all", err, r.Err(), r.Other, r.FileRows)

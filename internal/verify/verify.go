@@ -46,7 +46,8 @@ func Table(ctx context.Context, log *delta.Log, o Options) (Result, error) {
 	}
 	url := log.Store().URL()
 	if !s.Exists() {
-		return Result{}, problem.New(problem.NoTable, "%s holds no Delta table", url).At(problem.File(url)).Fix("name the table's folder: the one with _delta_log in it")
+		return Result{}, problem.New(problem.NoTable, "%s holds no Delta table", url).At(problem.File(url)).
+			Fix("name the table's folder: the one with _delta_log in it")
 	}
 	commits, err := readCommits(ctx, log, s.Version())
 	if err != nil {
@@ -151,8 +152,9 @@ func (r Result) Err() error {
 		if k.n == 0 {
 			n = ""
 		}
-		p := problem.New(k.code, k.what, n, f.Text).At(problem.Location{File: r.Path, Topic: f.Topic, Partition: f.Partition, HasPartition: f.Topic != "",
-			Offset: f.Offset, HasOffset: f.Topic != "" && f.Offset >= 0})
+		p := problem.New(k.code, k.what, n, f.Text).At(problem.Location{File: r.Path, Topic: f.Topic, Partition: f.Partition,
+			HasPartition: f.Topic != "",
+			Offset:       f.Offset, HasOffset: f.Topic != "" && f.Offset >= 0})
 		if more := len(r.Findings) - 1; more > 0 {
 			p.Why = fmt.Sprintf("and %d more findings: see -o json", more)
 		}

@@ -41,8 +41,8 @@ func (t topic) name() string {
 	return name
 }
 
-// fill fills the topic unless that was done before. The producer is a process of its own: the memory of this one must stay small, because the
-// kernel counts it as the least that a process it starts ever had.
+// fill fills the topic unless that was done before. The producer is a process of its own: the memory of this one must stay small, because
+// the kernel counts it as the least that a process it starts ever had.
 func (b *bench) fill(ctx context.Context, t topic) error {
 	mark := filepath.Join(b.dir, t.name()+".filled")
 	if _, err := os.Stat(mark); err == nil {
@@ -117,7 +117,8 @@ func fillCommand(args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "   %d records, %.0f B each, in %.0f s\n", report.Records, float64(report.Bytes)/float64(report.Records), report.Took.Seconds())
+	fmt.Fprintf(os.Stderr, "   %d records, %.0f B each, in %.0f s\n", report.Records, float64(report.Bytes)/float64(report.Records),
+		report.Took.Seconds())
 	return nil
 }
 

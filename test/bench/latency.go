@@ -67,7 +67,8 @@ func (b *bench) whileRecordsArrive(ctx context.Context, file, topicName string) 
 		return sample{}, err
 	}
 	_, err := load.Run(ctx, load.Options{
-		Client: []kgo.Opt{kgo.SeedBrokers(b.kafka.Plain)}, Topic: topicName, Partitions: partitions, Make: clickstream.Mixed(1, b.ids["clickstream"], 0),
+		Client: []kgo.Opt{kgo.SeedBrokers(b.kafka.Plain)}, Topic: topicName, Partitions: partitions,
+		Make: clickstream.Mixed(1, b.ids["clickstream"], 0),
 		Rate: latencyRate, For: latencyFor,
 	})
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command bench measures silt against the same work done by libraries, and against the yardstick that $SILT_YARDSTICK names: records of a real
-// Apache Kafka, which runs on a core of its own, into a table on local disk. CPU seconds are those of the measured process alone.
+// Command bench measures silt against the same work done by libraries, and against the yardstick that $SILT_YARDSTICK names: records of a
+// real Apache Kafka, which runs on a core of its own, into a table on local disk. CPU seconds are those of the measured process alone.
 //
 // It prints a table and writes build/bench.json, one object a case. Figures of different machines, and of different minutes on a busy one,
 // do not compare; ratios do, since what is compared runs in turn on the same topic. The figures are in docs/bench.md.

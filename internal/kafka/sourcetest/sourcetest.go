@@ -40,7 +40,8 @@ type Record struct {
 }
 
 func (r Record) equal(o Record) bool {
-	return r.Offset == o.Offset && r.Timestamp == o.Timestamp && r.TimestampType == o.TimestampType && same(r.Key, o.Key) && same(r.Value, o.Value)
+	return r.Offset == o.Offset && r.Timestamp == o.Timestamp && r.TimestampType == o.TimestampType && same(r.Key, o.Key) &&
+		same(r.Value, o.Value)
 }
 
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
@@ -268,7 +269,8 @@ func NewTopic(t *testing.T, name string, partitions int32, configs map[string]st
 // Client returns a producer's client that writes a batch whenever it is flushed.
 func (p *Topic) Client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(p.Brokers...), kgo.ManualFlushing(), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(p.Brokers...), kgo.ManualFlushing(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.MaxBufferedRecords(1 << 20), kgo.DefaultProduceTopic(p.Name), kgo.DisableClientMetrics()}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
