@@ -202,7 +202,7 @@ func twoWorkersCase(t topic) func(context.Context, *bench, string) ([]result, er
 		}
 		var shares []string
 		for _, share := range results[0].WaitedShare {
-			shares = append(shares, fmt.Sprintf("%.1f %%", 100*share))
+			shares = append(shares, fmt.Sprintf("%.2f %%", 100*share))
 		}
 		results[0].Note = fmt.Sprintf("between the first and the last chunk the workers waited %s of the time for one; want at most %.0f %%",
 			strings.Join(shares, " and "), 100*mostWaited)
