@@ -32,12 +32,7 @@ var clusterCommands = map[string]func(*testscript.TestScript, bool, []string){
 		if neg || len(args) > 0 {
 			ts.Fatalf("usage: registry")
 		}
-		r, err := registryd.Open(context.Background(), &memoryJournal{}, registryd.Options{})
-		ts.Check(err)
-		ts.Defer(r.Close)
-		server := httptest.NewServer(r)
-		ts.Defer(server.Close)
-		ts.Setenv("REGISTRY", server.URL)
+		ts.Setenv("REGISTRY", startRegistry(context.Background(), func(args ...any) { ts.Fatalf("%v", args) }, ts.Defer))
 	},
 	// record TOPIC PARTITION MILLISECONDS KEY HEX: writes a record with a value of any bytes; "null" is null.
 	"record": func(ts *testscript.TestScript, neg bool, args []string) {
@@ -69,6 +64,18 @@ func produceTo(broker string, records ...*kgo.Record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return c.ProduceSync(ctx, records...).FirstErr()
+}
+
+// startRegistry starts a schema registry and returns its URL.
+func startRegistry(ctx context.Context, fatal func(...any), cleanup func(func())) string {
+	r, err := registryd.Open(ctx, &memoryJournal{}, registryd.Options{})
+	if err != nil {
+		fatal(err)
+	}
+	cleanup(r.Close)
+	server := httptest.NewServer(r)
+	cleanup(server.Close)
+	return server.URL
 }
 
 // A memoryJournal keeps a registry's records in memory.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"os"
@@ -101,7 +102,10 @@ func (b *buffer) String() string {
 
 // A fakeProcess is a process of which the test holds every end.
 type fakeProcess struct {
+	stdin          io.Reader
 	stdout, stderr buffer
+	screen         bool // stderr goes where stdout goes, as on a terminal
+	interactive    bool
 	signals        chan os.Signal
 	exited         chan int
 	env            map[string]string
@@ -114,8 +118,12 @@ func newFakeProcess(e engine) *fakeProcess {
 }
 
 func (f *fakeProcess) main(args ...string) int {
+	stderr := &f.stderr
+	if f.screen {
+		stderr = &f.stdout
+	}
 	return newApp(process{
-		stdout: &f.stdout, stderr: &f.stderr,
+		stdin: f.stdin, stdout: &f.stdout, stderr: stderr, interactive: f.interactive,
 		signals:  func() (<-chan os.Signal, func()) { return f.signals, func() {} },
 		env:      func(k string) (string, bool) { v, ok := f.env[k]; return v, ok },
 		exit:     func(status int) { f.exited <- status; select {} },
