@@ -64,6 +64,7 @@ type cli struct {
 	Table    tableCmd    `cmd:"" help:"Look at a table and prove what is in it."`
 	Topic    topicCmd    `cmd:"" help:"Look at Kafka topics, make them, and write to them."`
 	Registry registryCmd `cmd:"" help:"Look at the schemas of a registry, compare, check and register them."`
+	Datagen  datagenCmd  `cmd:"" help:"Write generated records to a topic, as the Datagen connector does."`
 	Version  versionCmd  `cmd:"" help:"Print the version of silt."`
 }
 

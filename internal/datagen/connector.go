@@ -9,9 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +58,6 @@ type Deps struct {
 	// Rate is how many records a second the connector writes, all tasks together; 0: as max.interval says. With a rate max.interval has no
 	// effect.
 	Rate float64
-	Log  *slog.Logger // nil: none
 }
 
 // A State is one of Connect's.
@@ -137,9 +134,6 @@ func New(c Config, d Deps) *Connector {
 	}
 	if d.Rand == nil {
 		d.Rand = rand.Uint64
-	}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Connector{c: c, d: d, state: Unassigned, moved: make(chan struct{})}
 }
@@ -346,33 +340,4 @@ func (c *Connector) resumed(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// A MemoryOffsets keeps offsets while the process lives. The zero value is empty.
-type MemoryOffsets struct {
-	mu      sync.Mutex
-	offsets []*Offset
-}
-
-var _ Offsets = (*MemoryOffsets)(nil)
-
-// Load implements Offsets.
-func (m *MemoryOffsets) Load(_ context.Context, task int) (Offset, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if task >= len(m.offsets) || m.offsets[task] == nil {
-		return Offset{}, false, nil
-	}
-	return *m.offsets[task], true, nil
-}
-
-// Store implements Offsets.
-func (m *MemoryOffsets) Store(_ context.Context, task int, o Offset) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if task >= len(m.offsets) {
-		m.offsets = append(slices.Clip(m.offsets), make([]*Offset, task+1-len(m.offsets))...)
-	}
-	m.offsets[task] = &o
-	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/siltlake/silt/internal/problem"
 )
 
 const (
@@ -101,7 +103,7 @@ func (t *task) run(ctx context.Context) {
 	end, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(endTimeout, kill) })()
-	err := t.loop(ctx, end)
+	err := problem.Catch("generating records", func() error { return t.loop(ctx, end) })
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -118,9 +120,6 @@ func (t *task) run(ctx context.Context) {
 			t.state = Stopped
 		}
 	})
-	if err != nil {
-		t.c.d.Log.Warn("a task has failed", "connector", t.c.c.Name, "task", t.id, "error", err)
-	}
 }
 
 // loop makes records until ctx ends; end is the context of their production.
