@@ -13,10 +13,11 @@ type density struct {
 // leastAsk is the least that a fetch asks for: below it a round trip costs more than the bytes.
 const leastAsk = 16 << 10
 
-// worth is how many bytes to ask for to get so many offsets: a quarter more than the mean says, and two batches, because the range begins
-// in one and ends in another.
-func (d density) worth(offsets int64) int64 {
-	return max(int64(1.25*d.bytesPerOffset*float64(offsets))+2*int64(d.batchBytes), leastAsk)
+// worth is how many bytes to ask for to get so many offsets, at most most: a quarter more than the mean says, and two batches, because the
+// range begins in one and ends in another.
+func (d density) worth(offsets int64, most int32) int32 {
+	bytes := 1.25*d.bytesPerOffset*float64(offsets) + 2*float64(d.batchBytes)
+	return int32(min(max(bytes, leastAsk), float64(most)))
 }
 
 // after is the density with a newer one seen: it rises at once, because too small an estimate costs a round trip, and falls by halves.
@@ -32,7 +33,7 @@ func (p *part) ask() int32 {
 	if p.bytesPerOffset == 0 {
 		return p.bytes
 	}
-	return int32(min(p.worth(p.End-p.pos), int64(p.bytes)))
+	return p.worth(p.End-p.pos, p.bytes)
 }
 
 // recall gives the partitions what earlier fetches of the source learned of them.

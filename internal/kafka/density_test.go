@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -20,19 +21,22 @@ func TestDensityRisesAtOnceAndFallsByHalves(t *testing.T) {
 		name       string
 		had, seen  density
 		want       density
-		worthOf100 int64
+		worthOf100 int32 // of what is at most 600,000
 	}{
 		{"nothing known before", density{}, density{1000, 50_000}, density{1000, 50_000}, 225_000},
-		{"more", density{1000, 50_000}, density{4000, 80_000}, density{4000, 80_000}, 660_000},
+		{"more", density{1000, 50_000}, density{4000, 80_000}, density{4000, 80_000}, 600_000},
 		{"less", density{1000, 50_000}, density{400, 20_000}, density{700, 35_000}, 157_500},
 		{"one of each", density{1000, 50_000}, density{2000, 10_000}, density{2000, 30_000}, 310_000},
 		{"so little that a round trip costs more", density{}, density{1, 70}, density{1, 70}, leastAsk},
 	}
 	for _, tt := range tests {
 		got := tt.had.after(tt.seen)
-		if got != tt.want || got.worth(100) != tt.worthOf100 {
-			t.Errorf("%s: got %+v, worth %d; want %+v, %d", tt.name, got, got.worth(100), tt.want, tt.worthOf100)
+		if worth := got.worth(100, 600_000); got != tt.want || worth != tt.worthOf100 {
+			t.Errorf("%s: got %+v, worth %d; want %+v, %d", tt.name, got, worth, tt.want, tt.worthOf100)
 		}
+	}
+	if worth := (density{1e6, 1 << 30}).worth(math.MaxInt64, maxAnswer); worth != maxAnswer {
+		t.Errorf("all offsets there can be are worth %d", worth)
 	}
 }
 
