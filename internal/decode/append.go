@@ -9,28 +9,29 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// append is phase 2: it hands the open rows to a block, and the open rejects to the writer.
+// append is phase 2: it hands the open rows to a block.
 func (w *worker) append() error {
-	if w.rows != nil && w.rows.Len() > 0 {
-		n := w.rows.Len()
-		w.fill(w.r, w.buf, w.index[:n], w.marks[:n])
-		block, err := w.out.Block(w.merged)
-		if err != nil {
-			return err
-		}
-		invalid := block.Append(w.buf, w.rows)
-		w.at.rows += int64(n)
-		if len(invalid) > 0 {
-			if err := w.invalid(invalid); err != nil {
-				return err
-			}
-		}
-		if err := w.out.Flush(); err != nil {
-			return err
-		}
-		w.learn()
+	if w.rows == nil || w.rows.Len() == 0 {
+		return nil
 	}
-	return w.reject()
+	n := w.rows.Len()
+	w.fill(w.r, w.buf, w.index[:n], w.marks[:n])
+	block, err := w.out.Block(w.merged)
+	if err != nil {
+		return err
+	}
+	invalid := block.Append(w.buf, w.rows)
+	w.at.rows += int64(n)
+	if len(invalid) > 0 {
+		if err := w.invalid(invalid); err != nil {
+			return err
+		}
+	}
+	if err := w.out.Flush(); err != nil {
+		return err
+	}
+	w.learn()
+	return nil
 }
 
 // learn lets the programs that read the rows adapt to the nulls that they had.
@@ -84,17 +85,6 @@ func (w *worker) isKey(leaf int) bool {
 		}
 	}
 	return false
-}
-
-// reject hands the open rejects over.
-func (w *worker) reject() error {
-	if len(w.rejects) == 0 {
-		return nil
-	}
-	err := w.out.Reject(w.rejects)
-	clear(w.rejects) // they hold the records' bytes
-	w.rejects, w.faults = w.rejects[:0], w.faults[:0]
-	return err
 }
 
 // grow makes room for rows of a schema. If that changes the layout, the open rows are appended first, and every program is bound anew

@@ -37,8 +37,7 @@ func (s *sink) Flush() error {
 	return nil
 }
 
-func (s *sink) Reject([]stream.Reject) error { return nil }
-func (s *sink) Close() error                 { return nil }
+func (s *sink) Close() error { return nil }
 
 // clicks are n CLICKSTREAM records in Records of so many each: with a campaign if every(i) says so, which gives them id 2 instead of 1.
 func clicks(n, each int, campaign func(i int) bool) (rs []*stream.Records) {

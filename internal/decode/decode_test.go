@@ -84,9 +84,6 @@ func TestBadRecords(t *testing.T) {
 			for _, r := range got.rows() {
 				fmt.Fprintf(&b, "row    %s\n", r)
 			}
-			for _, r := range got.rejects {
-				fmt.Fprintf(&b, "reject %s\n", r)
-			}
 			if got.err != nil {
 				fmt.Fprintf(&b, "error  %s\n", showError(got.err))
 			}
@@ -261,23 +258,6 @@ func TestInvalidUTF8IsKeptWhereTheUserWantsSparksBytes(t *testing.T) {
 		const want = `offset=0 key="\xff" parsedValue={e:"A" d:1 t:0 m:["\xfe"->"\xff"] l:["\xc0"]}`
 		if got.err != nil || strings.Join(got.rows(), "") != want {
 			t.Errorf("%s: got %q %v", mode, got.rows(), got.err)
-		}
-	}
-}
-
-func TestRejectsAreHandedOverAFewAtATime(t *testing.T) {
-	d := New(options(Drop, Offset, ParsedValue), texts{1: flat})
-	var ms []message
-	for i := range 3*rejectsAtOnce + 5 {
-		ms = append(ms, message{value: append(header(int32(i)), 1)})
-	}
-	got := decodeAll(d, column.Schema{}, recordsOf(0, ms...))
-	if got.err != nil || len(got.rejects) != len(ms) || got.most != rejectsAtOnce {
-		t.Fatalf("%v, %d rejects of %d, %d at once", got.err, len(got.rejects), len(ms), got.most)
-	}
-	for i, r := range got.rejects {
-		if want := fmt.Sprintf("clicks-3@%d ", i); !strings.HasPrefix(r, want) || !strings.Contains(r, fmt.Sprintf(" id %d", i)) {
-			t.Fatalf("reject %d is %s", i, r)
 		}
 	}
 }

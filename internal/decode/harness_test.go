@@ -136,14 +136,12 @@ func value(id int32, vs ...any) []byte { return append(header(id), avroOf(vs...)
 
 // A memory is a stream.Writer that keeps its rows as text, read back from the blocks at every Flush.
 type memory struct {
-	keep    bool // KeepInvalidUTF8
-	schema  column.Schema
-	block   *column.Block
-	files   []file
-	rejects []string
-	most    int   // rejects handed over at once
-	blocks  int   // calls of Block
-	fail    error // what Block then gives
+	keep   bool // KeepInvalidUTF8
+	schema column.Schema
+	block  *column.Block
+	files  []file
+	blocks int   // calls of Block
+	fail   error // what Block then gives
 }
 
 type file struct {
@@ -170,21 +168,6 @@ func (m *memory) Flush() error {
 	f := &m.files[len(m.files)-1]
 	f.rows = append(f.rows, readBlock(m.block)...)
 	m.block.ResetPage()
-	return nil
-}
-
-func (m *memory) Reject(rs []stream.Reject) error {
-	m.most = max(m.most, len(rs))
-	for _, r := range rs {
-		s := fmt.Sprintf("%s@%d %s", r.TopicPartition, r.Offset, r.Reason)
-		if r.HasSchemaID {
-			s += fmt.Sprintf(" id %d", r.SchemaID)
-		}
-		if r.Field != "" {
-			s += " field " + r.Field
-		}
-		m.rejects = append(m.rejects, fmt.Sprintf("%s: %v (ts %d, key %q, %d bytes)", s, r.Err, r.Timestamp, r.Key, len(r.Value)))
-	}
 	return nil
 }
 

@@ -47,9 +47,6 @@ type worker struct {
 	// The rows since the last append: the record of each, and how it became one.
 	index [column.BlockRows]int32
 	marks [column.BlockRows]mark
-
-	faults  []fault // DROP: of rejects, whose errors they are
-	rejects []stream.Reject
 }
 
 // A mark is what sets a row of PERMISSIVE apart.
@@ -60,9 +57,6 @@ const (
 	noValue                  // too large: nothing of the value lands
 	noKey                    // nor of the key
 )
-
-// rejectsAtOnce is how many rejects are handed over at a time.
-const rejectsAtOnce = 256
 
 // A program reads the records of one id into the worker's rows.
 type program struct {
@@ -94,7 +88,7 @@ func (w *worker) begin(table column.Schema, b *batch) {
 	}
 }
 
-// dropOpen forgets the open rows and rejects.
+// dropOpen forgets the open rows.
 func (w *worker) dropOpen() {
 	if w.rows != nil {
 		w.rows.Reset()
@@ -102,7 +96,7 @@ func (w *worker) dropOpen() {
 	for _, p := range w.used {
 		p.used = false
 	}
-	w.used, w.rejects, w.faults = w.used[:0], w.rejects[:0], w.faults[:0]
+	w.used = w.used[:0]
 }
 
 func (w *worker) decode(ctx context.Context, r *stream.Records, out stream.Writer) error {
@@ -233,14 +227,6 @@ func (w *worker) bad(i int, f fault) error {
 		return w.null(i, marks, f.why == badPayload || f.why == invalidUTF8)
 	case Drop:
 		w.at.rejected[f.why]++
-		if w.faults == nil { // never grown: rejects point into it
-			w.faults = make([]fault, 0, rejectsAtOnce)
-		}
-		w.faults = append(w.faults, f)
-		w.rejects = append(w.rejects, w.faults[len(w.faults)-1].reject(w.r, i))
-		if len(w.rejects) == rejectsAtOnce {
-			return w.reject()
-		}
 		return nil
 	}
 	return w.stop(i, f)

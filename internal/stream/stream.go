@@ -178,8 +178,6 @@ type Writer interface {
 	Block(s column.Schema) (*column.Block, error)
 	// Flush is called after rows were appended: it writes the open page if it is large enough, and ends a file of its target size.
 	Flush() error
-	// Reject hands over records that could not be decoded, for dead letters; they are valid until Reject returns.
-	Reject([]Reject) error
 	Close() error
 }
 

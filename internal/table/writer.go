@@ -73,9 +73,6 @@ func (w *writer) Flush() error {
 	return nil
 }
 
-// Reject has nothing to do: without a dead-letter table a reject is only counted, by the decoder.
-func (w *writer) Reject([]stream.Reject) error { return nil }
-
 // Close ends the open file and registers it.
 func (w *writer) Close() error { return w.end() }
 
