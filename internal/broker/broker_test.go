@@ -89,7 +89,8 @@ func client(t testing.TB, b *Broker, opts ...kgo.Opt) *kgo.Client {
 // clientAs returns a client that logs in by m.
 func clientAs(t testing.TB, b *Broker, m sasl.Mechanism, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	all := []kgo.Opt{kgo.SeedBrokers(b.Addr())}
+	// A fetch that was sent before all offsets are known waits for its partitions alone: not for the default of 5 seconds.
+	all := []kgo.Opt{kgo.SeedBrokers(b.Addr()), kgo.FetchMaxWait(50 * time.Millisecond)}
 	if b.Protocol().tls() {
 		all = append(all, kgo.DialTLSConfig(trust(t, b)))
 	}

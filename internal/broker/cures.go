@@ -69,14 +69,14 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 		w.instead = appendResponse(nil, h.correlation, answer)
 		return w, standIn(h), nil
 	case changed:
-		return w, appendRequest(nil, h.correlation, req), nil
+		return w, requestFrame(h.correlation, req), nil
 	}
 	return w, frame, nil
 }
 
 // standIn is the smallest request that kfake answers at once.
 func standIn(h header) []byte {
-	return appendRequest(nil, h.correlation, &kmsg.ApiVersionsRequest{})
+	return requestFrame(h.correlation, &kmsg.ApiVersionsRequest{})
 }
 
 // refuseProduce refuses batches that say that the broker set their time: a client's must not (Apache Kafka's LogValidator), and kfake would

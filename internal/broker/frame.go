@@ -88,7 +88,7 @@ func appendResponse(dst []byte, correlation int32, resp kmsg.Response) []byte {
 	return dst
 }
 
-// appendRequest appends a request with its length and header, without a client id.
-func appendRequest(dst []byte, correlation int32, req kmsg.Request) []byte {
-	return kmsg.NewRequestFormatter().AppendRequest(dst, req, correlation)
+// requestFrame is a request with its length and header, without a client id.
+func requestFrame(correlation int32, req kmsg.Request) []byte {
+	return kmsg.NewRequestFormatter().AppendRequest(nil, req, correlation)
 }
