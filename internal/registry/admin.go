@@ -397,11 +397,11 @@ func (c *Client) asProblem(err error, what string) error {
 			Fix("check that schema.registry.url is the URL of a Schema Registry")
 	case e.reply.status == http.StatusUnauthorized || e.reply.status == http.StatusForbidden:
 		return c.loginProblem(e.reply)
+	case e.reply.passing(): // of a proxy, too
+		return c.unreachable(e.reply)
 	case e.code == 0:
 		return problem.New(problem.RegistryAnswer, "what answers at %s is no schema registry", c.name(e.reply.endpoint)).At(c.o.at).
 			Because(errors.New(c.scrub.String(err.Error()))).Fix("check schema.registry.url: its path, too")
-	case e.reply.passing():
-		return c.unreachable(e.reply)
 	}
 	return problem.New(problem.RegistryRefused, "the registry refuses to %s", what).Because(errors.New(c.scrub.String(err.Error())))
 }
