@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/siltlake/silt/internal/problem"
@@ -20,8 +21,12 @@ import (
 // workers: but not while more than one fetch of data waits already. So what is in memory is what workers hold, what waits, and one
 // answer a leader; all of it is taken from the budget before it is asked for.
 func (s *Source) Fetch(ctx context.Context, ranges []stream.Range, out chan<- stream.Chunk) ([]stream.Gap, error) {
+	topics, err := topicsOf(ranges)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &fetcher{Source: s, ctx: ctx, out: out, events: make(chan event), topics: map[string]*topicState{}}
+	f := &fetcher{Source: s, ctx: ctx, out: out, events: make(chan event), topics: topics}
 	f.fetchBytes = int32(min(int64(s.c.opts.FetchMaxBytes), max(s.budget.Size()/2, 1)))
 	f.partBytes = min(s.c.opts.PartitionMaxBytes, f.fetchBytes)
 	for _, r := range ranges {
@@ -87,7 +92,7 @@ func (p *part) done() bool { return p.pos >= p.End }
 
 // A topicState is what the fetcher knows of a topic.
 type topicState struct {
-	id      [16]byte // the topic that the ranges were planned by; zero: not known
+	id      [16]byte // the topic that the ranges are of; zero: not known
 	missing int      // in a row: metadata without it
 }
 
@@ -98,6 +103,26 @@ type leader struct {
 	failures int  // in a row
 	turn     int  // which of its partitions comes first
 	parts    []*part
+}
+
+// topicsOf returns the topics of the ranges.
+func topicsOf(ranges []stream.Range) (map[string]*topicState, error) {
+	topics := map[string]*topicState{}
+	for _, r := range ranges {
+		if topics[r.Topic] != nil {
+			continue
+		}
+		topics[r.Topic] = &topicState{}
+		if r.TopicID == "" {
+			continue
+		}
+		id, err := uuid.Parse(r.TopicID)
+		if err != nil {
+			return nil, fmt.Errorf("the id of topic %s is %q: %w", r.Topic, r.TopicID, err)
+		}
+		topics[r.Topic].id = id
+	}
+	return topics, nil
 }
 
 // run is the loop; it returns when every offset was sent or is in a gap.
@@ -221,10 +246,6 @@ func (f *fetcher) place() {
 	for _, p := range f.parts {
 		v, ok := f.views[p.Topic]
 		t := f.topics[p.Topic]
-		if t == nil {
-			t = &topicState{id: f.ids[p.Topic]}
-			f.topics[p.Topic] = t
-		}
 		if ok && t.id == ([16]byte{}) {
 			t.id = v.id
 		}

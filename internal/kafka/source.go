@@ -52,12 +52,10 @@ type Source struct {
 	// planned, so that is met only in the odd cases of settle. Tests make them short.
 	backoffMin, backoffMax, fetchWait time.Duration
 
-	mu    sync.Mutex
-	views map[string]topicView // the newest metadata
-	// ids are the topics' ids as Bounds saw them last: what ranges were planned by. A topic of another id is another topic.
-	ids       map[string][16]byte
-	gone      map[string]bool // topics that do not exist, and that was logged
-	next      stream.Offsets  // of the last Bounds
+	mu        sync.Mutex
+	views     map[string]topicView // the newest metadata
+	gone      map[string]bool      // topics that do not exist, and that was logged
+	next      stream.Offsets       // of the last Bounds
 	densities map[stream.TopicPartition]density
 	unwritten bool // the last Publish failed, and that was logged
 }
@@ -68,7 +66,7 @@ var _ stream.Source = (*Source)(nil)
 func NewSource(c *Client, config SourceConfig) *Source {
 	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: config.MaxBatchBytes, jitter: config.Jitter,
 		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond,
-		views: map[string]topicView{}, ids: map[string][16]byte{}, gone: map[string]bool{},
+		views: map[string]topicView{}, gone: map[string]bool{},
 		densities: map[stream.TopicPartition]density{}}
 	if s.budget == nil {
 		s.budget = stream.NewBudget(defaultBudget, 1)
@@ -195,11 +193,6 @@ func (s *Source) remember(views map[string]topicView, b stream.Bounds) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = b.Next.Clone()
-	for t, v := range views {
-		if v.err == nil {
-			s.ids[t] = v.id
-		}
-	}
 	for _, t := range s.c.opts.Topics {
 		missing := isMissing(views, t)
 		if missing && !s.gone[t] {

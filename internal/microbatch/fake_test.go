@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +22,8 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// fakeSource is topics in memory. A record's value is its offset; offsets in holes serve no record, as transaction markers do.
+// fakeSource is topics in memory. A record's value is its offset, with the generation of its topic above; offsets in holes serve no
+// record, as transaction markers do.
 type fakeSource struct {
 	mu         sync.Mutex
 	held       stream.Bounds
@@ -54,6 +57,27 @@ func (s *fakeSource) retain(p int32, first int64) {
 	s.held.First.Set("t", p, first)
 }
 
+// remake deletes the topic and makes it again, with partitions of so many records.
+func (s *fakeSource) remake(next ...int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := fmt.Sprint("T", generationOf(s.held.TopicIDs["t"])+1)
+	s.held = stream.Bounds{First: stream.Offsets{}, Next: stream.Offsets{}, TopicIDs: map[string]string{"t": id}}
+	for p, n := range next {
+		s.held.First.Set("t", int32(p), 0)
+		s.held.Next.Set("t", int32(p), n)
+	}
+}
+
+// generationOf is how often the topic of an id was made again: T, T1, T2.
+func generationOf(id string) int64 {
+	n, _ := strconv.ParseInt(strings.TrimPrefix(id, "T"), 10, 64)
+	return n
+}
+
+// recordOf tells the record of an offset from that of the same offset in a topic made again.
+func recordOf(generation, offset int64) int64 { return generation<<32 | offset }
+
 func (s *fakeSource) Bounds(ctx context.Context) (stream.Bounds, error) {
 	if s.onBounds != nil {
 		if err := s.onBounds(ctx); err != nil {
@@ -73,18 +97,6 @@ func (s *fakeSource) Fetch(ctx context.Context, ranges []stream.Range, out chan<
 	}
 	var gaps []stream.Gap
 	ranges = slices.Clone(ranges)
-	for i := range ranges {
-		s.mu.Lock()
-		first, _ := s.held.First.Get(ranges[i].Topic, ranges[i].Partition)
-		s.mu.Unlock()
-		if r := &ranges[i]; r.Start < first {
-			g := stream.Gap{TopicPartition: r.TopicPartition, From: r.Start, To: min(first, r.End)}
-			if s.failOnLoss {
-				return nil, &stream.DataLossError{Gaps: []stream.Gap{g}, Reason: "retention"}
-			}
-			gaps, r.Start = append(gaps, g), g.To
-		}
-	}
 	for len(ranges) > 0 { // one chunk of each partition in turn
 		for i := 0; i < len(ranges); {
 			r := &ranges[i]
@@ -92,8 +104,15 @@ func (s *fakeSource) Fetch(ctx context.Context, ranges []stream.Range, out chan<
 				ranges = slices.Delete(ranges, i, i+1)
 				continue
 			}
-			c := &fakeChunk{s: s, rng: stream.Range{TopicPartition: r.TopicPartition, Start: r.Start, End: min(r.Start+s.chunkSize, r.End)}}
-			c.at = c.rng.Start
+			c, lost := s.next(r)
+			if lost > r.Start {
+				g := stream.Gap{TopicPartition: r.TopicPartition, From: r.Start, To: lost}
+				if s.failOnLoss {
+					return nil, &stream.DataLossError{Gaps: []stream.Gap{g}, Reason: "retention"}
+				}
+				gaps, r.Start = append(gaps, g), g.To
+				continue
+			}
 			r.Start = c.rng.End
 			s.count(1)
 			select {
@@ -109,6 +128,24 @@ func (s *fakeSource) Fetch(ctx context.Context, ranges []stream.Range, out chan<
 		}
 	}
 	return gaps, nil
+}
+
+// next returns the chunk at the begin of the range, or up to where the range is lost.
+func (s *fakeSource) next(r *stream.Range) (c *fakeChunk, lost int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, _ := s.held.First.Get(r.Topic, r.Partition)
+	next, _ := s.held.Next.Get(r.Topic, r.Partition)
+	id := s.held.TopicIDs[r.Topic]
+	switch {
+	case r.TopicID != "" && r.TopicID != id || next <= r.Start:
+		return nil, r.End
+	case r.Start < first:
+		return nil, min(first, r.End)
+	}
+	end := min(r.Start+s.chunkSize, r.End, next)
+	return &fakeChunk{s: s, rng: stream.Range{TopicPartition: r.TopicPartition, Start: r.Start, End: end}, at: r.Start,
+		generation: generationOf(id)}, 0
 }
 
 func (s *fakeSource) count(n int) {
@@ -130,10 +167,11 @@ func (s *fakeSource) Publish(_ context.Context, end stream.Offsets) error {
 func (s *fakeSource) Description() string { return "KafkaV2[Subscribe[t]]" }
 
 type fakeChunk struct {
-	s      *fakeSource
-	rng    stream.Range
-	at     int64
-	served int64
+	s          *fakeSource
+	rng        stream.Range
+	at         int64
+	generation int64
+	served     int64
 }
 
 func (c *fakeChunk) Range() stream.Range { return c.rng }
@@ -150,7 +188,7 @@ func (c *fakeChunk) Next(dst *stream.Records) (bool, error) {
 		}
 		dst.Value = append(dst.Value, stream.Span{Off: uint32(len(dst.Buf)), Len: 8})
 		dst.Key = append(dst.Key, stream.Span{Len: -1})
-		dst.Buf = binary.BigEndian.AppendUint64(dst.Buf, uint64(c.at))
+		dst.Buf = binary.BigEndian.AppendUint64(dst.Buf, uint64(recordOf(c.generation, c.at)))
 		dst.Offset, dst.Timestamp = append(dst.Offset, c.at), append(dst.Timestamp, c.at)
 		c.served++
 	}
@@ -184,8 +222,9 @@ func (d *fakeDecoder) Decode(ctx context.Context, r *stream.Records, w stream.Wr
 	}
 	p := d.report.Partition(r.TopicPartition)
 	for i, offset := range r.Offset {
-		if got := binary.BigEndian.Uint64(r.Buf[r.Value[i].Off:]); got != uint64(offset) {
-			return fmt.Errorf("offset %d has the value %d", offset, got)
+		record := int64(binary.BigEndian.Uint64(r.Buf[r.Value[i].Off:]))
+		if record&(1<<32-1) != offset {
+			return fmt.Errorf("offset %d has the value %x", offset, record)
 		}
 		if d.d.bad != nil {
 			if why := d.d.bad(r.TopicPartition, offset); why != "" && d.d.drop {
@@ -197,12 +236,13 @@ func (d *fakeDecoder) Decode(ctx context.Context, r *stream.Records, w stream.Wr
 					Err: errors.New("the payload ends after 3 bytes")}}
 			}
 		}
-		w.(*fakeWriter).rows[r.TopicPartition] = append(w.(*fakeWriter).rows[r.TopicPartition], offset)
+		w.(*fakeWriter).rows[r.TopicPartition] = append(w.(*fakeWriter).rows[r.TopicPartition], record)
 		p.Rows++
 	}
 	return nil
 }
 
+// rowsOf are records, each as recordOf numbers it.
 type rowsOf map[stream.TopicPartition][]int64
 
 // A fakeVersion is one commit of the fake table.
@@ -375,49 +415,68 @@ func (t *fakeTable) all() rowsOf {
 	return sum
 }
 
-// check fails unless the table has every record of the source from start on exactly once, but for those in lost gaps, and its batches
-// follow each other.
+// check fails unless the table has every record of the source from start on exactly once, but for those in lost gaps, no record of topics
+// that are not there any more twice, and batches that follow each other.
 func (t *fakeTable) check(s *fakeSource, start stream.Offsets) error {
-	rows := t.all()
+	end, ids := start.Clone(), map[stream.TopicPartition]string{} // of each partition's newest batch
+	for tp := range start.All() {
+		ids[tp] = "T"
+	}
 	lost := map[stream.TopicPartition]map[int64]bool{}
-	end := start.Clone()
 	for i, v := range t.versions {
 		if v.batch.ID != int64(i) {
 			return fmt.Errorf("version %d holds batch %d", i, v.batch.ID)
 		}
 		for tp, to := range v.batch.End.All() {
 			from, _ := v.batch.Start.Get(tp.Topic, tp.Partition)
-			if was, ok := end.Get(tp.Topic, tp.Partition); ok && was != from {
+			id := v.batch.TopicIDs[tp.Topic]
+			if from == to { // of a topic made again that was gone before it was read, the offset says nothing
+				continue
+			}
+			if was, ok := end.Get(tp.Topic, tp.Partition); ok && was != from && ids[tp] == id {
 				return fmt.Errorf("batch %d, %v: begins at %d, and the one before ended at %d", i, tp, from, was)
 			}
 			end.Set(tp.Topic, tp.Partition, to)
-			p := v.report.Partitions[tp]
-			if p == nil {
-				continue
-			}
-			for _, g := range p.Gaps {
-				if lost[tp] == nil {
-					lost[tp] = map[int64]bool{}
+			ids[tp] = id
+			for _, record := range v.rows[tp] {
+				if record>>32 != generationOf(id) {
+					return fmt.Errorf("batch %d, %v of topic id %q: holds record %x", i, tp, id, record)
 				}
-				for o := g.From; o < g.To; o++ {
-					lost[tp][o] = true
+			}
+			if lost[tp] == nil {
+				lost[tp] = map[int64]bool{}
+			}
+			if p := v.report.Partitions[tp]; p != nil {
+				for _, g := range p.Gaps {
+					for o := g.From; o < g.To; o++ {
+						lost[tp][recordOf(generationOf(id), o)] = true
+					}
 				}
 			}
 		}
 	}
-	for tp, next := range s.held.Next.All() {
-		from, ok := start.Get(tp.Topic, tp.Partition)
-		if !ok {
-			from = 0
+	rows := t.all()
+	for tp, records := range rows {
+		if once := slices.Compact(slices.Clone(records)); len(once) != len(records) {
+			return fmt.Errorf("%v holds records twice: %x", tp, records)
 		}
+	}
+	for tp, next := range s.held.Next.All() {
+		generation := generationOf(s.held.TopicIDs[tp.Topic])
+		var from int64
+		if generation == 0 {
+			from, _ = start.Get(tp.Topic, tp.Partition)
+		}
+		first, _ := s.held.First.Get(tp.Topic, tp.Partition)
 		var want []int64
 		for o := from; o < next; o++ {
-			if !s.holes[tp][o] && !lost[tp][o] {
-				want = append(want, o)
+			if record := recordOf(generation, o); !s.holes[tp][o] && !(o < first && lost[tp][record]) {
+				want = append(want, record)
 			}
 		}
-		if !slices.Equal(rows[tp], want) {
-			return fmt.Errorf("%v holds %v, want %v", tp, rows[tp], want)
+		got := slices.DeleteFunc(slices.Clone(rows[tp]), func(record int64) bool { return record>>32 != generation })
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("%v holds %x, want %x", tp, got, want)
 		}
 	}
 	return nil

@@ -15,11 +15,17 @@ import (
 type Position struct {
 	// Offsets are the end of its newest batch, or where it starts.
 	Offsets stream.Offsets
-	// TopicIDs are the ids of the topics that Offsets are offsets of, as far as they are known.
-	TopicIDs map[string]string
-	// Landed are the ends that the table's log names. A partition that is not in Offsets but in Landed was read before: its topic was taken
-	// out of the subscription and put back.
+	// Landed are the ends of partitions that are not in Offsets and were read before: their topic was taken out of the subscription, and may
+	// be put back. Those in Offsets do not count.
 	Landed stream.Offsets
+	// TopicIDs are the ids of the topics that these are offsets of, as far as they are known.
+	TopicIDs map[string]string
+}
+
+// isAnother says whether the topic was deleted and made again since. Only its id tells: its offsets may have passed the old ones.
+func (at Position) isAnother(topic string, b stream.Bounds) bool {
+	was, is := at.TopicIDs[topic], b.TopicIDs[topic]
+	return was != "" && is != "" && was != is
 }
 
 // Rules are the options that a plan follows.
@@ -32,10 +38,10 @@ type Rules struct {
 	Target stream.Offsets
 }
 
-// Planned is what a batch reads. Start and End have the same partitions.
+// Planned is what a batch reads, as in stream.Batch. Start and End have the same partitions.
 type Planned struct {
-	Start, End stream.Offsets
-	TopicIDs   map[string]string
+	Start, End, Landed stream.Offsets
+	TopicIDs           map[string]string
 	// Losses say, in words, what is lost (FailOnDataLoss is false).
 	Losses []string
 }
@@ -121,23 +127,41 @@ func Plan(at Position, b stream.Bounds, r Rules) (Planned, error) {
 
 // Resume decides what is read for a batch of the checkpoint that has not been committed: its end stays what it is, and its start where the
 // log does not say it (a partition that was new in it) is found as Plan found it.
+//
+// The checkpoint does not say of which topic the end is, if the topic was made again around the time when the batch was planned. Where the
+// new topic does not reach it, it is the old one's: its offsets are lost, and the next plan begins the new topic. Where it does, the batch
+// reads the new topic from its first offset up to there: if the end was the old one's, that is as good as any other.
 func Resume(end stream.Offsets, at Position, b stream.Bounds, failOnDataLoss bool) (Planned, error) {
-	p := planner{at: at, bounds: b, start: stream.Offsets{}, end: stream.Offsets{}}
-	for topic := range end {
-		if b.Next[topic] != nil {
-			p.checkID(topic)
+	p := planner{at: at, bounds: b, start: stream.Offsets{}, end: end.Clone(), old: map[string]bool{}}
+	for _, topic := range slices.Sorted(maps.Keys(end)) {
+		if b.Next[topic] != nil && p.checkID(topic) {
+			p.old[topic] = !reaches(b.Next[topic], end[topic])
 		}
 	}
 	for tp, to := range end.All() {
-		start := p.startOf(tp)
-		if next, ok := b.Next.Get(tp.Topic, tp.Partition); ok && next < to && start < to {
-			p.lose(stream.Gap{TopicPartition: tp, From: max(start, next), To: to},
-				"partition %v ends at offset %d, and the batch was planned up to %d", tp, next, to)
+		var start int64
+		if p.old[tp.Topic] {
+			start = p.startOfOld(tp, to)
+		} else {
+			start = p.startOf(tp)
+			if next, ok := b.Next.Get(tp.Topic, tp.Partition); ok && next < to && start < to {
+				p.lose(stream.Gap{TopicPartition: tp, From: max(start, next), To: to},
+					"partition %v ends at offset %d, and the batch was planned up to %d", tp, next, to)
+			}
 		}
 		p.start.Set(tp.Topic, tp.Partition, min(start, to))
-		p.end.Set(tp.Topic, tp.Partition, to)
 	}
 	return p.planned(failOnDataLoss)
+}
+
+// reaches says whether every partition goes up to the offset at least.
+func reaches(next, to map[int32]int64) bool {
+	for n, offset := range to {
+		if at, ok := next[n]; !ok || at < offset {
+			return false
+		}
+	}
+	return true
 }
 
 type planner struct {
@@ -145,6 +169,7 @@ type planner struct {
 	bounds     stream.Bounds
 	start, end stream.Offsets
 	anew       map[string]bool // topics that were deleted and made again
+	old        map[string]bool // of them, those whose end in a batch that is resumed is the old topic's
 	gaps       []stream.Gap
 	losses     []string
 }
@@ -158,13 +183,16 @@ func (p *planner) lose(g stream.Gap, format string, args ...any) {
 
 // checkTopics finds topics and partitions that are gone and topics that are others now (Spark's KafkaMicroBatchStream).
 func (p *planner) checkTopics() {
+	for _, topic := range slices.Sorted(maps.Keys(p.bounds.Next)) {
+		p.checkID(topic)
+	}
 	for _, topic := range slices.Sorted(maps.Keys(p.at.Offsets)) {
 		if p.bounds.Next[topic] == nil {
 			p.lose(stream.Gap{}, "topic %s was deleted or taken out of the subscription; the query was at %s", topic,
 				stream.Offsets{topic: p.at.Offsets[topic]}.JSON(stream.Scala213))
 			continue
 		}
-		if p.checkID(topic) {
+		if p.anew[topic] {
 			continue
 		}
 		for _, n := range slices.Sorted(maps.Keys(p.at.Offsets[topic])) {
@@ -176,18 +204,22 @@ func (p *planner) checkTopics() {
 	}
 }
 
-// checkID notices a topic that was deleted and made again: only its id tells, since its offsets may have passed the old ones.
-func (p *planner) checkID(topic string) bool {
+// checkID notices a topic that was deleted and made again, and one that comes back and may have been.
+func (p *planner) checkID(topic string) (another bool) {
 	was, is := p.at.TopicIDs[topic], p.bounds.TopicIDs[topic]
-	if was == "" || is == "" || was == is {
-		return false
+	switch {
+	case p.at.isAnother(topic, p.bounds):
+		if p.anew == nil {
+			p.anew = map[string]bool{}
+		}
+		p.anew[topic] = true
+		p.lose(stream.Gap{}, "topic %s was deleted and made again: its id was %s and is %s", topic, was, is)
+		return true
+	case was == "" && is != "" && p.at.Offsets[topic] == nil && p.at.Landed[topic] != nil:
+		p.lose(stream.Gap{}, "topic %s was read before, up to %s, and nothing says that it is the same topic", topic,
+			stream.Offsets{topic: p.at.Landed[topic]}.JSON(stream.Scala213))
 	}
-	if p.anew == nil {
-		p.anew = map[string]bool{}
-	}
-	p.anew[topic] = true
-	p.lose(stream.Gap{}, "topic %s was deleted and made again: its id was %s and is %s", topic, was, is)
-	return true
+	return false
 }
 
 // checkTarget stops AvailableNow when what it was to read is not there any more, whatever failOnDataLoss says (Spark's KafkaSourceOffset of
@@ -241,6 +273,18 @@ func (p *planner) startOf(tp stream.TopicPartition) int64 {
 	return start
 }
 
+// startOfOld is where the rest of a topic begins that is not there any more: all of it is lost.
+func (p *planner) startOfOld(tp stream.TopicPartition, to int64) int64 {
+	start, ok := p.at.Offsets.Get(tp.Topic, tp.Partition)
+	if !ok {
+		return to
+	}
+	if start < to {
+		p.lose(stream.Gap{TopicPartition: tp, From: start, To: to}, "of partition %v the offsets %d to %d are lost", tp, start, to-1)
+	}
+	return start
+}
+
 // prorate shares most offsets among the partitions by what each has to read, as Spark's rateLimit does, in its arithmetic: at least one
 // for each that has any, so that the sum may be a little more. Offsets that are lost do not count, and are passed at once.
 func (p *planner) prorate(most int64) {
@@ -280,12 +324,28 @@ func (p *planner) planned(failOnDataLoss bool) (Planned, error) {
 		return Planned{}, &stream.DataLossError{Gaps: p.gaps, Reason: some(p.losses)}
 	}
 	ids := map[string]string{}
+	maps.Copy(ids, p.at.TopicIDs)
 	for topic := range p.end {
-		if id := p.bounds.TopicIDs[topic]; id != "" {
-			ids[topic] = id
+		if p.bounds.Next[topic] != nil && !p.old[topic] {
+			ids[topic] = p.bounds.TopicIDs[topic]
 		}
 	}
-	return Planned{Start: p.start, End: p.end, TopicIDs: ids, Losses: p.losses}, nil
+	maps.DeleteFunc(ids, func(_, id string) bool { return id == "" })
+	return Planned{Start: p.start, End: p.end, Landed: p.landed(), TopicIDs: ids, Losses: p.losses}, nil
+}
+
+// landed are the partitions that were read before and are not in the batch. Those of a topic that the batch reads anew are no more.
+func (p *planner) landed() stream.Offsets {
+	landed := stream.Offsets{}
+	for _, before := range []stream.Offsets{p.at.Landed, p.at.Offsets} {
+		for tp, offset := range before.All() {
+			_, read := p.end.Get(tp.Topic, tp.Partition)
+			if anew := p.anew[tp.Topic] && !p.old[tp.Topic] && p.end[tp.Topic] != nil; !read && !anew {
+				landed.Set(tp.Topic, tp.Partition, offset)
+			}
+		}
+	}
+	return landed
 }
 
 // some joins the first of many.

@@ -2,6 +2,7 @@ package microbatch
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -64,13 +65,21 @@ func TestInitial(t *testing.T) {
 func TestPlan(t *testing.T) {
 	withID := func(b stream.Bounds, id string) stream.Bounds { b.TopicIDs = map[string]string{"t": id}; return b }
 	known := map[string]string{"t": "T"}
+	with := func(b stream.Bounds, topic, id string, next int64) stream.Bounds {
+		b.First.Set(topic, 0, 0)
+		b.Next.Set(topic, 0, next)
+		b.TopicIDs[topic] = id
+		return b
+	}
 	tests := []struct {
 		name       string
 		at         Position
 		b          stream.Bounds
 		r          Rules
 		start, end stream.Offsets
-		loss       string // what is lost; with FailOnDataLoss it is the error
+		landed     stream.Offsets    // of the batch
+		ids        map[string]string // of the batch; nil: those of the bounds
+		loss       string            // what is lost; with FailOnDataLoss it is the error
 		gaps       []stream.Gap
 		always     bool // an error whatever FailOnDataLoss says
 	}{
@@ -87,6 +96,24 @@ func TestPlan(t *testing.T) {
 			at:    Position{Offsets: ofT(3), Landed: stream.Offsets{"u": {0: 8}, "t": {0: 1}}},
 			b:     stream.Bounds{First: stream.Offsets{"t": {0: 0}, "u": {0: 0}}, Next: stream.Offsets{"t": {0: 3}, "u": {0: 9}}},
 			start: stream.Offsets{"t": {0: 3}, "u": {0: 8}}, end: stream.Offsets{"t": {0: 3}, "u": {0: 9}}},
+		{name: "the same with ids", at: Position{Offsets: stream.Offsets{"u": {0: 5}}, TopicIDs: map[string]string{"u": "U", "t": "T"},
+			Landed: ofT(1000)}, b: with(bounds([2]int64{0, 1500}), "u", "U", 7),
+			start: stream.Offsets{"t": {0: 1000}, "u": {0: 5}}, end: stream.Offsets{"t": {0: 1500}, "u": {0: 7}}},
+		{name: "a topic that comes back as another begins anew, though it has passed the old one's end",
+			at:    Position{Offsets: stream.Offsets{"u": {0: 5}}, TopicIDs: map[string]string{"u": "U", "t": "O"}, Landed: ofT(1000, 40)},
+			b:     with(bounds([2]int64{2, 1500}), "u", "U", 7),
+			start: stream.Offsets{"t": {0: 2}, "u": {0: 5}}, end: stream.Offsets{"t": {0: 1500}, "u": {0: 7}},
+			loss: "topic t was deleted and made again: its id was O and is T"},
+		{name: "a topic that comes back, and nothing says that it is the same", at: Position{Offsets: stream.Offsets{"u": {0: 5}},
+			TopicIDs: map[string]string{"u": "U"}, Landed: ofT(1000)}, b: with(bounds([2]int64{0, 1500}), "u", "U", 7),
+			start: stream.Offsets{"t": {0: 1000}, "u": {0: 5}}, end: stream.Offsets{"t": {0: 1500}, "u": {0: 7}},
+			loss: `topic t was read before, up to {"t":{"0":1000}}, and nothing says that it is the same topic`},
+		{name: "what is not there now is remembered", at: Position{Offsets: stream.Offsets{"t": {0: 3, 1: 4}, "u": {0: 9}},
+			Landed: stream.Offsets{"v": {0: 2}}, TopicIDs: map[string]string{"t": "T", "u": "U", "v": "V"}}, b: bounds([2]int64{0, 10}),
+			start: ofT(3), end: ofT(10), landed: stream.Offsets{"t": {1: 4}, "u": {0: 9}, "v": {0: 2}},
+			ids: map[string]string{"t": "T", "u": "U", "v": "V"}, loss: "topic u was deleted or taken out"},
+		{name: "a partition that comes back goes on", at: Position{Offsets: ofT(3), Landed: stream.Offsets{"t": {1: 4}}, TopicIDs: known},
+			b: bounds([2]int64{0, 3}, [2]int64{0, 9}), start: ofT(3, 4), end: ofT(3, 9)},
 
 		{name: "retention passed the position", at: Position{Offsets: ofT(3)}, b: bounds([2]int64{5, 10}), start: ofT(3), end: ofT(10),
 			loss: "partition t-0 begins at offset 5, and the query was at 3", gaps: []stream.Gap{{TopicPartition: tp(0), From: 3, To: 5}}},
@@ -98,15 +125,22 @@ func TestPlan(t *testing.T) {
 			start: ofT(3, 0), end: ofT(3, 5),
 			loss: "partition t-1 is new and begins at offset 4", gaps: []stream.Gap{{TopicPartition: tp(1), From: 0, To: 4}}},
 		{name: "a partition is gone", at: Position{Offsets: ofT(3, 4)}, b: bounds([2]int64{0, 10}), start: ofT(3), end: ofT(10),
-			loss: "partition t-1 is gone; the query was at offset 4"},
+			landed: stream.Offsets{"t": {1: 4}}, loss: "partition t-1 is gone; the query was at offset 4"},
 		{name: "a topic is taken out", at: Position{Offsets: stream.Offsets{"t": {0: 3}, "u": {0: 9}}}, b: bounds([2]int64{0, 10}),
-			start: ofT(3), end: ofT(10),
+			start: ofT(3), end: ofT(10), landed: stream.Offsets{"u": {0: 9}},
 			loss: `topic u was deleted or taken out of the subscription; the query was at {"u":{"0":9}}`},
 		{name: "a topic made again with fewer records", at: Position{Offsets: ofT(30, 30), TopicIDs: known},
 			b: withID(bounds([2]int64{0, 5}), "N"), start: ofT(0), end: ofT(5),
 			loss: "topic t was deleted and made again: its id was T and is N"},
 		{name: "a topic made again with more records", at: Position{Offsets: ofT(30), TopicIDs: known},
 			b: withID(bounds([2]int64{2, 500}), "N"), start: ofT(2), end: ofT(500), loss: "made again"},
+		{name: "a topic made again with fewer partitions: those of the old one are no more", at: Position{Offsets: ofT(30, 40), TopicIDs: known},
+			b: withID(bounds([2]int64{0, 5}), "N"), start: ofT(0), end: ofT(5), loss: "made again"},
+		{name: "a topic made again, and still empty", at: Position{Offsets: ofT(30), TopicIDs: known}, b: withID(bounds([2]int64{0, 0}), "N"),
+			start: ofT(0), end: ofT(0), loss: "made again"},
+		{name: "a topic made again that AvailableNow does not read: it is remembered as it was", at: Position{Offsets: ofT(30), TopicIDs: known},
+			b: withID(bounds([2]int64{0, 5}), "N"), r: Rules{Target: stream.Offsets{}}, start: stream.Offsets{}, end: stream.Offsets{},
+			landed: ofT(30), ids: known, loss: "made again"},
 		{name: "the same id", at: Position{Offsets: ofT(30), TopicIDs: known}, b: bounds([2]int64{0, 31}), start: ofT(30), end: ofT(31)},
 		{name: "a broker without ids", at: Position{Offsets: ofT(30), TopicIDs: known}, b: withID(bounds([2]int64{0, 31}), ""),
 			start: ofT(30), end: ofT(31)},
@@ -164,8 +198,15 @@ func TestPlan(t *testing.T) {
 				if text := strings.Join(p.Losses, "\n"); (tt.loss == "") != (text == "") || !strings.Contains(text, tt.loss) {
 					t.Errorf("got losses %q, want %q", text, tt.loss)
 				}
-				if id := tt.b.TopicIDs["t"]; id != p.TopicIDs["t"] {
-					t.Errorf("got topic id %q, want %q", p.TopicIDs["t"], id)
+				ids := tt.ids
+				if ids == nil {
+					ids = tt.b.TopicIDs
+				}
+				if p.TopicIDs["t"] != ids["t"] || len(tt.ids) > 0 && !maps.Equal(p.TopicIDs, ids) {
+					t.Errorf("got topic ids %v, want %v", p.TopicIDs, ids)
+				}
+				if !p.Landed.Equal(tt.landed) {
+					t.Errorf("got landed %v, want %v", p.Landed, tt.landed)
 				}
 				if p.Empty() != tt.start.Equal(tt.end) {
 					t.Errorf("empty is %v", p.Empty())
@@ -201,6 +242,14 @@ func TestResume(t *testing.T) {
 			ofT(1), ofT(10), "made again"},
 		{"it was planned after the topic was made again", ofT(5), Position{Offsets: ofT(100), TopicIDs: map[string]string{"t": "O"}},
 			bounds([2]int64{0, 5}), ofT(0), ofT(5), "made again"},
+		{"the topic was made again and does not reach the end: it is the old one's", ofT(1000), Position{Offsets: ofT(900),
+			TopicIDs: map[string]string{"t": "O"}}, bounds([2]int64{0, 10}), ofT(900), ofT(1000), "of partition t-0 the offsets 900 to 999 are lost"},
+		{"one partition does not reach its end: no end is the new one's", ofT(10, 1000), Position{Offsets: ofT(3, 900),
+			TopicIDs: map[string]string{"t": "O"}}, bounds([2]int64{0, 50}, [2]int64{0, 10}), ofT(3, 900), ofT(10, 1000), "made again"},
+		{"one partition is not there any more", ofT(10, 7), Position{Offsets: ofT(3), TopicIDs: map[string]string{"t": "O"}},
+			bounds([2]int64{0, 50}), ofT(3, 7), ofT(10, 7), "made again"},
+		{"planned after the topic was made again, and cut since", ofT(5), Position{Offsets: ofT(100), TopicIDs: map[string]string{"t": "O"}},
+			bounds([2]int64{0, 4}), ofT(5), ofT(5), "made again"},
 		{"Spark had moved back", ofT(5), Position{Offsets: ofT(100)}, bounds([2]int64{0, 500}), ofT(5), ofT(5), ""},
 	}
 	for _, tt := range tests {
@@ -217,6 +266,39 @@ func TestResume(t *testing.T) {
 				t.Errorf("failOnDataLoss: got %v", err)
 			}
 		})
+	}
+}
+
+// A topic is made again while a batch is pending. Whatever offsets it has by then, all of it is read, by the batch or by those after it.
+func TestATopicMadeAgainUnderAPendingBatchIsReadWhole(t *testing.T) {
+	for _, next := range []int64{0, 10, 899, 900, 999, 1000, 1001, 1500} {
+		b := bounds([2]int64{0, next})
+		p, err := Resume(ofT(1000), Position{Offsets: ofT(900), TopicIDs: map[string]string{"t": "O"}}, b, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := p.TopicIDs["t"] == "T"
+		if begun && !p.Start.Equal(ofT(0)) || !begun && !p.Start.Equal(ofT(900)) || begun != (next >= 1000) {
+			t.Errorf("next %d: the batch reads %v to %v of %v", next, p.Start, p.End, p.TopicIDs)
+		}
+		b.Next = ofT(1500)
+		at := Position{Offsets: p.End, Landed: p.Landed, TopicIDs: p.TopicIDs}
+		after, err := Plan(at, b, Rules{Target: targetOf(at, b)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]stream.Offsets{true: ofT(1000), false: ofT(0)}[begun]; !after.Start.Equal(want) || !after.End.Equal(ofT(1500)) ||
+			after.TopicIDs["t"] != "T" {
+			t.Errorf("next %d: the batch after it reads %v to %v of %v", next, after.Start, after.End, after.TopicIDs)
+		}
+	}
+}
+
+func TestAvailableNowReadsATopicMadeAgain(t *testing.T) {
+	at, b := Position{Offsets: ofT(30, 7), TopicIDs: map[string]string{"t": "O"}}, bounds([2]int64{0, 5}, [2]int64{0, 9})
+	p, err := Plan(at, b, Rules{Target: targetOf(at, b)})
+	if err != nil || !p.Start.Equal(ofT(0, 0)) || !p.End.Equal(ofT(5, 9)) {
+		t.Errorf("got %v to %v, %v", p.Start, p.End, err)
 	}
 }
 

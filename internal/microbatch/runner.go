@@ -215,7 +215,7 @@ func (q *run) step(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	now := q.Now().UTC().Truncate(time.Millisecond)
-	b := stream.Batch{QueryID: q.queryID, ID: q.nextID, Start: p.Start, End: p.End, Time: now, TopicIDs: p.TopicIDs,
+	b := stream.Batch{QueryID: q.queryID, ID: q.nextID, Start: p.Start, End: p.End, Landed: p.Landed, TopicIDs: p.TopicIDs, Time: now,
 		ShufflePartitions: q.shuffle}
 	from := q.startOffset(b.ID)
 	err = q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Plan(q.work, b) })
@@ -284,7 +284,7 @@ func (q *run) plan(ctx context.Context) (Planned, error) {
 func targetOf(at Position, b stream.Bounds) stream.Offsets {
 	target := b.Next.Clone()
 	for tp, offset := range at.Offsets.All() {
-		if next, ok := target.Get(tp.Topic, tp.Partition); ok && next < offset {
+		if next, ok := target.Get(tp.Topic, tp.Partition); ok && next < offset && !at.isAnother(tp.Topic, b) {
 			target.Set(tp.Topic, tp.Partition, offset)
 		}
 	}
@@ -354,16 +354,8 @@ func (q *run) publish(end stream.Offsets) {
 
 // moved notes that the batch is done.
 func (q *run) moved(b stream.Batch) {
-	q.at.Offsets, q.nextID, q.progressed = b.End, b.ID+1, true
-	if len(b.TopicIDs) > 0 {
-		q.at.TopicIDs = b.TopicIDs
-	}
-	if q.at.Landed == nil {
-		q.at.Landed = stream.Offsets{}
-	}
-	for tp, end := range b.End.All() {
-		q.at.Landed.Set(tp.Topic, tp.Partition, end)
-	}
+	q.at = Position{Offsets: b.End, Landed: b.Landed, TopicIDs: b.TopicIDs}
+	q.nextID, q.progressed = b.ID+1, true
 }
 
 // land reads the batch and commits it. If the table's schema moved under it, it is written anew, a few times.

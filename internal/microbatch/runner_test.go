@@ -640,6 +640,55 @@ func TestATopicThatIsTakenOutAndPutBackIsReadOnce(t *testing.T) {
 	})
 }
 
+// A topic is gone for a batch and comes back as another, which has passed the old one's end. Only its id tells, whatever process looks.
+func TestATopicThatComesBackAsAnotherIsReadFromItsBegin(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, bounds([2]int64{0, 9}))
+			w.o.FailOnDataLoss, w.source.failOnLoss = false, false
+			with := func(next int64) {
+				w.source.held.First.Set("u", 0, 0)
+				w.source.held.Next.Set("u", 0, next)
+				w.source.held.TopicIDs["u"] = "T7"
+			}
+			steps := []func(){
+				func() { with(5) },
+				func() {
+					w.source.held = stream.Bounds{First: stream.Offsets{}, Next: stream.Offsets{}, TopicIDs: map[string]string{}}
+					with(6)
+				},
+				func() { w.source.held.TopicIDs = map[string]string{"t": "T"}; w.source.remake(20); with(7) },
+			}
+			if restarts {
+				for _, step := range steps {
+					step()
+					w.ok(nil)
+				}
+			} else {
+				w.o.Trigger = Trigger{}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				looks := 0
+				w.source.onBounds = func(context.Context) error {
+					if looks%30 == 0 && looks/30 < len(steps) {
+						steps[looks/30]()
+					}
+					looks++
+					return nil
+				}
+				r, _, end := w.process(w.disk)
+				defer end()
+				if err := r.Run(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(w.table.versions) != 3 || len(w.table.versions[2].rows[tp(0)]) != 20 {
+				t.Errorf("restarts %v: got %+v", restarts, w.table.versions)
+			}
+		})
+	}
+}
+
 func TestALeaderThatDoesNotKnowItsEndYetIsAskedAgain(t *testing.T) {
 	for doubts, lost := range map[int]bool{3: false, 20: true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -186,8 +186,8 @@ func faulty(t *testing.T, prepare func(*world), n int, fault store.Fault) bool {
 	return g.n >= n
 }
 
-// Random histories: processes with random options die, fail, are stopped, and run two at a time, while the topic grows, gets partitions
-// and loses records to retention, and crashes of the machine tear the newest files of the checkpoint. In the end every offset is in the
+// Random histories: processes with random options die, fail, are stopped, and run two at a time, while the topic grows, gets partitions,
+// loses records to retention and is made again, and crashes of the machine tear the newest files of the checkpoint. In the end every offset is in the
 // table exactly once, or in a gap that it records.
 func TestRandomHistories(t *testing.T) {
 	if *simSeed != 0 {
@@ -207,7 +207,7 @@ func TestRandomHistories(t *testing.T) {
 func history(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	w := newWorld(t, bounds([2]int64{0, rnd.Int64N(30)}, [2]int64{0, rnd.Int64N(30)}))
-	lossy := rnd.IntN(2) == 0
+	lossy := rnd.IntN(3) > 0
 	w.o.FailOnDataLoss, w.source.failOnLoss = !lossy, !lossy
 	for p := range int32(4) {
 		w.source.holes[tp(p)] = map[int64]bool{}
@@ -260,6 +260,9 @@ func (w *world) generation(t *testing.T, rnd *rand.Rand, processes int) {
 			switch problem.ExitStatus(err) {
 			case problem.ExitOK, problem.ExitUnavailable, problem.ExitFenced:
 			default:
+				if problem.ExitStatus(err) == problem.ExitDataLoss && !w.o.FailOnDataLoss && w.o.Trigger.Kind == AvailableNow {
+					return // what it was to read was deleted meanwhile
+				}
 				if !errors.Is(err, errDead) {
 					t.Errorf("%v", err)
 				}
@@ -273,6 +276,9 @@ func (w *world) generation(t *testing.T, rnd *rand.Rand, processes int) {
 				return
 			}
 			w.source.grow(int32(rnd.IntN(2)), rnd.Int64N(15))
+			if !w.o.FailOnDataLoss && rnd.IntN(12) == 0 {
+				w.remake(rnd)
+			}
 		}
 	})
 	group.Wait()
@@ -286,11 +292,30 @@ func (w *world) change(rnd *rand.Rand, lossy bool) {
 	if n := len(w.source.held.Next["t"]); n < 4 && rnd.IntN(3) == 0 {
 		w.source.grow(int32(n), rnd.Int64N(10))
 	}
-	if lossy && len(w.table.versions) > 0 && rnd.IntN(3) == 0 { // the query began at offset 0
-		p := int32(rnd.IntN(2))
+	if lossy && rnd.IntN(5) == 0 {
+		w.remake(rnd)
+	}
+	if lossy && w.isRead() && rnd.IntN(3) == 0 { // the query began at offset 0
+		p := int32(rnd.IntN(len(w.source.held.Next["t"])))
 		first, next := w.source.held.First["t"][p], w.source.held.Next["t"][p]
 		w.source.retain(p, first+rnd.Int64N(next-first+1))
 	}
+}
+
+// remake makes the topic again, with as many partitions as it had, fewer or more.
+func (w *world) remake(rnd *rand.Rand) {
+	next := make([]int64, 1+rnd.IntN(3))
+	for i := range next {
+		next[i] = rnd.Int64N(60)
+	}
+	w.source.remake(next...)
+}
+
+// isRead says whether the table has a batch of the topic that is there now.
+func (w *world) isRead() bool {
+	return slices.ContainsFunc(w.table.versions, func(v fakeVersion) bool {
+		return v.batch.TopicIDs["t"] == w.source.held.TopicIDs["t"]
+	})
 }
 
 // tear leaves half of the newest files, as a crash of the machine may that lies about what is on its disk.

@@ -33,9 +33,9 @@ func (q *run) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	q.at = Position{Offsets: start, Landed: f.table.End.Clone()}
-	if f.table.Last != nil {
-		q.at.TopicIDs = f.table.Last.TopicIDs
+	q.at = Position{Offsets: start, Landed: f.table.End}
+	if last := f.table.Last; last != nil { // it knows of which topics these are
+		q.at.Landed, q.at.TopicIDs = merge(last.Landed, last.End), last.TopicIDs
 	}
 	q.shuffle, q.version, q.latest, q.pending = f.state.ShufflePartitions, f.table.Version, f.bounds.Next, nil
 	d := Recover(f.state, f.table, Start{Topics: slices.Collect(maps.Keys(f.bounds.Next)), First: start, NewQuery: q.o.NewQuery,
@@ -133,7 +133,7 @@ func (q *run) enact(ctx context.Context, d Decision, f found) error {
 	case MarkDone:
 		err := q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.Log.Done(q.work, b.ID) })
 		if err == nil {
-			q.moved(b)
+			q.at.Offsets, q.nextID, q.progressed = b.End, b.ID+1, true
 		}
 		return err
 	}
@@ -156,9 +156,20 @@ func (q *run) resume(b stream.Batch, bounds stream.Bounds) error {
 		return err
 	}
 	q.warn(p.Losses)
-	b.Start, b.TopicIDs = p.Start, p.TopicIDs
+	b.Start, b.Landed, b.TopicIDs = p.Start, p.Landed, p.TopicIDs
 	q.pending = &b
 	return nil
+}
+
+// merge returns the offsets of both, of b where both have a partition.
+func merge(a, b stream.Offsets) stream.Offsets {
+	m := stream.Offsets{}
+	for _, o := range []stream.Offsets{a, b} {
+		for tp, offset := range o.All() {
+			m.Set(tp.Topic, tp.Partition, offset)
+		}
+	}
+	return m
 }
 
 func sortGaps(gaps []stream.Gap) {

@@ -16,7 +16,16 @@ type BatchInfo struct {
 	V          int             `json:"v"` // 1
 	BatchID    int64           `json:"batchId"`
 	Partitions []PartitionInfo `json:"partitions"`
+	Landed     []LandedInfo    `json:"landed,omitempty"`
 	SchemaIDs  []int32         `json:"schemaIds"`
+}
+
+// LandedInfo is a partition that earlier batches read and that is not in this one: its topic is not there, or not in the subscription.
+type LandedInfo struct {
+	Topic     string `json:"topic"`
+	TopicID   string `json:"topicId,omitempty"`
+	Partition int32  `json:"partition"`
+	End       int64  `json:"end"`
 }
 
 // PartitionInfo is the part of one partition in a batch. Partitions whose offset did not move are in it too, with Start = End.
@@ -57,6 +66,9 @@ func NewBatchInfo(b Batch, r Report) BatchInfo {
 		}
 		info.Partitions = append(info.Partitions, p)
 	}
+	for tp, end := range b.Landed.All() {
+		info.Landed = append(info.Landed, LandedInfo{Topic: tp.Topic, TopicID: b.TopicIDs[tp.Topic], Partition: tp.Partition, End: end})
+	}
 	return info
 }
 
@@ -74,7 +86,13 @@ func ParseBatchInfo(text []byte) (BatchInfo, error) {
 
 // Batch returns the batch that the info describes.
 func (info BatchInfo) Batch(queryID string) Batch {
-	b := Batch{QueryID: queryID, ID: info.BatchID, Start: Offsets{}, End: Offsets{}, TopicIDs: map[string]string{}}
+	b := Batch{QueryID: queryID, ID: info.BatchID, Start: Offsets{}, End: Offsets{}, Landed: Offsets{}, TopicIDs: map[string]string{}}
+	for _, p := range info.Landed {
+		b.Landed.Set(p.Topic, p.Partition, p.End)
+		if p.TopicID != "" {
+			b.TopicIDs[p.Topic] = p.TopicID
+		}
+	}
 	for _, p := range info.Partitions {
 		b.Start.Set(p.Topic, p.Partition, p.Start)
 		b.End.Set(p.Topic, p.Partition, p.End)

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,7 @@ import (
 func TestBatchInfoSaysWhatTheCommitHolds(t *testing.T) {
 	tp := func(p int32) TopicPartition { return TopicPartition{"clicks", p} }
 	b := Batch{QueryID: "q", ID: 7, Start: Offsets{"clicks": {0: 10, 1: 0}}, End: Offsets{"clicks": {0: 20, 1: 0}},
-		TopicIDs: map[string]string{"clicks": "T"}}
+		Landed: Offsets{"orders": {2: 5}, "old": {0: 1}}, TopicIDs: map[string]string{"clicks": "T", "orders": "O"}}
 	var r Report
 	p := r.Partition(tp(0))
 	p.Served, p.Rows = 9, 8
@@ -27,7 +28,8 @@ func TestBatchInfoSaysWhatTheCommitHolds(t *testing.T) {
 	}
 	want := `{"v":1,"batchId":7,"partitions":[{"topic":"clicks","topicId":"T","partition":0,"start":10,"end":20,"served":9,"rows":8,` +
 		`"rejected":{"payload":1},"nulled":{"utf8":2},"gaps":[[15,16]]},` +
-		`{"topic":"clicks","topicId":"T","partition":1,"start":0,"end":0,"served":0,"rows":0}],"schemaIds":[100001,100002]}`
+		`{"topic":"clicks","topicId":"T","partition":1,"start":0,"end":0,"served":0,"rows":0}],` +
+		`"landed":[{"topic":"old","partition":0,"end":1},{"topic":"orders","topicId":"O","partition":2,"end":5}],"schemaIds":[100001,100002]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
@@ -39,7 +41,8 @@ func TestBatchInfoSaysWhatTheCommitHolds(t *testing.T) {
 		t.Error(d)
 	}
 	got := again.Batch("q")
-	if !got.Start.Equal(b.Start) || !got.End.Equal(b.End) || got.ID != 7 || got.TopicIDs["clicks"] != "T" {
+	if !got.Start.Equal(b.Start) || !got.End.Equal(b.End) || got.ID != 7 || !maps.Equal(got.TopicIDs, b.TopicIDs) ||
+		!got.Landed.Equal(b.Landed) {
 		t.Errorf("the batch is not the one that was written: %+v", got)
 	}
 	if _, err := ParseBatchInfo([]byte(`{"v":2}`)); err == nil {

@@ -17,6 +17,8 @@ import (
 type Range struct {
 	TopicPartition
 	Start, End int64
+	// TopicID is the id of the topic that the offsets are of, as in Bounds.TopicIDs; "" is whichever topic has the name.
+	TopicID string
 }
 
 // A Gap is the offsets From <= offset < To of a partition that Kafka no longer has.
@@ -65,7 +67,8 @@ type Source interface {
 	// Metadata is fresh on every call. It retries passing faults until ctx ends.
 	Bounds(ctx context.Context) (Bounds, error)
 	// Fetch sends every offset of ranges that the log still has in exactly one chunk, per partition in order, and returns when all were
-	// sent. It retries inside, never closes out, and returns the gaps it met (failOnDataLoss=false) or a *DataLossError.
+	// sent. It retries inside, never closes out, and returns the gaps it met (failOnDataLoss=false) or a *DataLossError: chunks and gaps
+	// are the ranges, without a hole. A range of a topic that has another id now is a gap.
 	Fetch(ctx context.Context, ranges []Range, out chan<- Chunk) ([]Gap, error)
 	// Publish tells the consumer group how far the table is. Advisory: an error is logged once and never stops the query.
 	Publish(ctx context.Context, end Offsets) error
@@ -107,8 +110,11 @@ type Batch struct {
 	ID      int64
 	// Start and End are the offsets of the same partitions; a partition new in this batch starts where it is read from.
 	Start, End Offsets
-	Time       time.Time         // when it was planned; milliseconds
-	TopicIDs   map[string]string // as in Bounds, at planning; may be empty for a batch of another engine
+	// Landed are the ends of partitions that earlier batches read and that are not in End: one that comes back goes on there.
+	Landed Offsets
+	// TopicIDs are those of the topics in End and Landed, as in Bounds; may be empty for a batch of another engine.
+	TopicIDs map[string]string
+	Time     time.Time // when it was planned; milliseconds
 	// ShufflePartitions is the checkpoint's spark.sql.shuffle.partitions: it decides in which order schema ids are folded.
 	ShufflePartitions int
 }
@@ -118,7 +124,7 @@ func (b Batch) Ranges() []Range {
 	var rs []Range
 	for tp, end := range b.End.All() {
 		if start, ok := b.Start.Get(tp.Topic, tp.Partition); ok && start < end {
-			rs = append(rs, Range{tp, start, end})
+			rs = append(rs, Range{TopicPartition: tp, Start: start, End: end, TopicID: b.TopicIDs[tp.Topic]})
 		}
 	}
 	return rs

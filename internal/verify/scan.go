@@ -215,7 +215,8 @@ func (s *scanner) topic(ctx context.Context, source stream.Source) error {
 			continue
 		}
 		for _, g := range c.Segments {
-			if r := (stream.Range{TopicPartition: k.TopicPartition, Start: max(g.Start, first), End: min(g.End, next)}); r.Start < r.End {
+			if r := (stream.Range{TopicPartition: k.TopicPartition, Start: max(g.Start, first), End: min(g.End, next),
+				TopicID: b.TopicIDs[k.Topic]}); r.Start < r.End {
 				ranges = append(ranges, r)
 				c.asked += r.End - r.Start
 			}

@@ -347,7 +347,7 @@ func Whole(t *testing.T, src stream.Source) []stream.Range {
 	var ranges []stream.Range
 	for tp, end := range b.Next.All() {
 		start, _ := b.First.Get(tp.Topic, tp.Partition)
-		ranges = append(ranges, stream.Range{TopicPartition: tp, Start: start, End: end})
+		ranges = append(ranges, stream.Range{TopicPartition: tp, Start: start, End: end, TopicID: b.TopicIDs[tp.Topic]})
 	}
 	return ranges
 }
