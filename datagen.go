@@ -27,7 +27,8 @@ type DatagenOptions struct {
 }
 
 // Datagen runs a connector against the cluster and the registry of a pipeline file until ctx ends, which is a clean stop and no error, or
-// until its tasks have ended: because they made the records they were asked for, or with an error. It returns what the tasks did in the end.
+// until its tasks have ended: because they made the records they were asked for, or with an error. It returns what the tasks did in the
+// end.
 func Datagen(ctx context.Context, p *config.Pipeline, o DatagenOptions) (datagen.Status, error) {
 	s, err := parse(p)
 	if err != nil {

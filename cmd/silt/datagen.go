@@ -50,14 +50,21 @@ func (r *rateFlag) UnmarshalText(text []byte) error {
 func (c *datagenCmd) Validate() error {
 	if c.File == "" {
 		if (c.Quickstart == "") == (c.Schema == "") {
-			return problem.New(problem.Usage, "want one of a quickstart, --schema FILE and -f FILE").Fix("silt datagen clickstream --topic clickstreams")
+			return problem.New(problem.Usage, "want one of a quickstart, --schema FILE and -f FILE").
+				Fix("silt datagen clickstream --topic clickstreams")
 		}
 		return nil
 	}
-	for flag, given := range map[string]bool{"a quickstart": c.Quickstart != "", "--topic": c.Topic != "", "--schema": c.Schema != "", "--key": c.Key != "",
-		"--format": c.Format != "", "--max-interval": c.MaxInterval != nil, "--iterations": c.Iterations != 0, "--seed": c.Seed != nil, "--tasks": c.Tasks != nil} {
-		if given {
-			return problem.New(problem.Usage, "-f and %s exclude each other", flag).Fix("put it into %s", c.File)
+	for _, flag := range []struct {
+		name  string
+		given bool
+	}{
+		{"a quickstart", c.Quickstart != ""}, {"--topic", c.Topic != ""}, {"--schema", c.Schema != ""}, {"--key", c.Key != ""},
+		{"--format", c.Format != ""}, {"--max-interval", c.MaxInterval != nil}, {"--iterations", c.Iterations != 0},
+		{"--seed", c.Seed != nil}, {"--tasks", c.Tasks != nil},
+	} {
+		if flag.given {
+			return problem.New(problem.Usage, "-f and %s exclude each other", flag.name).Fix("put it into %s", c.File)
 		}
 	}
 	return nil

@@ -134,14 +134,16 @@ func (c Config) Secrets() []secret.Secret {
 	return out
 }
 
-// ParseConfig reads a connector's JSON, self-managed (kafka-connect-datagen) or Confluent Cloud's (DatagenSource), either with name and config
-// or flat. All that is wrong with it is in the error, a problem.List, in Connect's words; file is its name in messages. readFile reads
-// schema.filename and files of options; nil: os.ReadFile.
+// ParseConfig reads a connector's JSON, self-managed (kafka-connect-datagen) or Confluent Cloud's (DatagenSource), either with name and
+// config or flat. All that is wrong with it is in the error, a problem.List, in Connect's words; file is its name in messages. readFile
+// reads schema.filename and files of options; nil: os.ReadFile.
 func ParseConfig(file string, text []byte, readFile func(name string) ([]byte, error)) (Config, error) {
 	if readFile == nil {
 		readFile = os.ReadFile
 	}
-	r := &configReader{file: file, readFile: readFile, where: problem.File(file), entries: map[string]entry{}, strategy: topicNameStrategy}
+	r := &configReader{
+		file: file, readFile: readFile, where: problem.File(file), entries: map[string]entry{}, strategy: topicNameStrategy,
+	}
 	r.read(text)
 	if r.broken {
 		return Config{}, r.problems

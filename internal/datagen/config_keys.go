@@ -74,8 +74,9 @@ func (r *configReader) connector() {
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 // keysOfForms are known where the form is not, so that they are not reported in addition.
-var keysOfForms = []string{"output.data.format", "kafka.auth.mode", "kafka.api.key", "kafka.api.secret", "kafka.service.account.id", "kafka.endpoint",
-	"kafka.region", "cloud.provider", "cloud.environment", "schema.context.name", "json.output.decimal.format", "key.subject.name.strategy",
+var keysOfForms = []string{"output.data.format", "kafka.auth.mode", "kafka.api.key", "kafka.api.secret",
+	"kafka.service.account.id", "kafka.endpoint", "kafka.region", "cloud.provider", "cloud.environment",
+	"schema.context.name", "json.output.decimal.format", "key.subject.name.strategy",
 	"value.subject.name.strategy", "key.converter", "value.converter", "header.converter", "key.converter.schemas.enable",
 	"value.converter.schemas.enable", "value.converter.schema.registry.url", "value.converter.basic.auth.credentials.source",
 	"value.converter.basic.auth.user.info", "transforms", "predicates", "errors.tolerance"}
@@ -198,6 +199,11 @@ const (
 	simpleHeaders   = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
 )
 
+// otherKeys begin what Connect knows and silt does not do.
+var otherKeys = []string{
+	"transforms.", "predicates.", "errors.", "topic.creation.", "producer.override.", "value.converter.", "key.converter.",
+}
+
 // selfManaged reads Connect's generic keys.
 func (r *configReader) selfManaged() {
 	if key, e := r.string("key.converter", stringConverter); key != stringConverter {
@@ -205,7 +211,8 @@ func (r *configReader) selfManaged() {
 	}
 	r.note("key.converter.schemas.enable", "StringConverter writes no schema")
 	if headers, e := r.string("header.converter", simpleHeaders); headers != simpleHeaders {
-		r.report(e.at, problem.Unsupported, "header.converter %s is not supported", headers).Fix("leave it out: %s is Connect's default", simpleHeaders)
+		r.report(e.at, problem.Unsupported, "header.converter %s is not supported", headers).
+			Fix("leave it out: %s is Connect's default", simpleHeaders)
 	}
 	switch value, e := r.string("value.converter", avroConverter); value {
 	case avroConverter:
@@ -216,7 +223,8 @@ func (r *configReader) selfManaged() {
 		r.c.Envelope = r.boolean("value.converter.schemas.enable", true)
 		r.c.NumericDecimals = r.oneOf("value.converter.decimal.format", "BASE64", "BASE64", "NUMERIC") == "NUMERIC"
 	default:
-		r.report(e.at, problem.Unsupported, "value.converter %s is not supported yet", value).Fix("set it to %s or %s", avroConverter, jsonConverter)
+		r.report(e.at, problem.Unsupported, "value.converter %s is not supported yet", value).
+			Fix("set it to %s or %s", avroConverter, jsonConverter)
 		for _, o := range r.order { // its own keys are no faults of theirs
 			if strings.HasPrefix(o.key, "value.converter.") {
 				r.known = append(r.known, o.key)
@@ -230,7 +238,7 @@ func (r *configReader) selfManaged() {
 		}
 	}
 	for _, e := range r.order {
-		for _, prefix := range []string{"transforms.", "predicates.", "errors.", "topic.creation.", "producer.override.", "value.converter.", "key.converter."} {
+		for _, prefix := range otherKeys {
 			if strings.HasPrefix(e.key, prefix) && !slices.Contains(r.known, e.key) {
 				r.known = append(r.known, e.key)
 				r.report(e.at, problem.Unsupported, "%s is not supported", e.key).Fix("leave it out")
@@ -254,7 +262,8 @@ func (r *configReader) registry() {
 	}
 	if !r.boolean(prefix+"auto.register.schemas", true) {
 		e, _ := r.get(prefix + "auto.register.schemas")
-		r.report(e.at, problem.Unsupported, "%s is false, which is not supported", e.key).Fix("leave it out: the schema is registered, or found if it is there")
+		r.report(e.at, problem.Unsupported, "%s is false, which is not supported", e.key).
+			Fix("leave it out: the schema is registered, or found if it is there")
 	}
 	const strategies = "io.confluent.kafka.serializers.subject."
 	text := r.oneOf(prefix+"value.subject.name.strategy", strategies+topicNameStrategy, strategies+topicNameStrategy,

@@ -14,9 +14,9 @@ var connectNames = map[string]string{
 	"time-millis": "org.apache.kafka.connect.data.Time", "timestamp-millis": "org.apache.kafka.connect.data.Timestamp",
 }
 
-// AvroText is the schema under which records are registered: the values went through Connect's own types, so the annotations and every other
-// property are gone, and each record says its name a second time (io.confluent.connect.avro.AvroData). Enums and fixed types stay what they
-// are, where Connect makes strings and bytes of them.
+// AvroText is the schema under which records are registered: the values went through Connect's own types, so the annotations and every
+// other property are gone, and each record says its name a second time (io.confluent.connect.avro.AvroData). Enums and fixed types stay
+// what they are, where Connect makes strings and bytes of them.
 func (s *Schema) AvroText() string {
 	w := &schemaWriter{seen: map[string]bool{}}
 	w.avro(s, "", "")

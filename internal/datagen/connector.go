@@ -1,8 +1,8 @@
-// Package datagen is the Datagen connector: Confluent's kafka-connect-datagen with its generator language, avro-random-generator. A connector
-// of a seed writes the records that the original writes, value for value, and goes on after a restart where it was.
+// Package datagen is the Datagen connector: Confluent's kafka-connect-datagen with its generator language, avro-random-generator. A
+// connector of a seed writes the records that the original writes, value for value, and goes on after a restart where it was.
 //
-// A Schema with its annotations is compiled into a Generator, which appends records in Avro's binary encoding; a Connector runs tasks, each of
-// which has a Generator of its own, paces itself, and produces. ParseConfig reads a connector's JSON.
+// A Schema with its annotations is compiled into a Generator, which appends records in Avro's binary encoding; a Connector runs tasks, each
+// of which has a Generator of its own, paces itself, and produces. ParseConfig reads a connector's JSON.
 package datagen
 
 import (
@@ -18,8 +18,8 @@ import (
 
 // A Producer writes records; *kgo.Client is one.
 type Producer interface {
-	// Produce takes the record and calls promise, from any goroutine, once it is written or never will be. It may block while too much is under
-	// way. The record is the callee's until then.
+	// Produce takes the record and calls promise, from any goroutine, once it is written or never will be. It may block while too much is
+	// under way. The record is the callee's until then.
 	Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error))
 }
 

@@ -67,8 +67,8 @@ func (r *fakeRegistry) Register(_ context.Context, subject, schema string) (int3
 
 func clicks(t *testing.T, more string) Config {
 	t.Helper()
-	return parse(t, `{"name":"clicks","connector.class":"DatagenSource","kafka.topic":"clickstreams","output.data.format":"AVRO","quickstart":"CLICKSTREAM",
-		"max.interval":"0","random.seed":"42"`+more+`}`)
+	return parse(t, `{"name":"clicks","connector.class":"DatagenSource","kafka.topic":"clickstreams","output.data.format":"AVRO",
+		"quickstart":"CLICKSTREAM","max.interval":"0","random.seed":"42"`+more+`}`)
 }
 
 func deps(p *fakeProducer, o Offsets) Deps {
@@ -140,7 +140,8 @@ func TestRecordsAreThoseOfDatagenTask(t *testing.T) {
 		}
 		for i, r := range records {
 			fields := decode(t, config.Schema, r.Value[5:])
-			if string(r.Value[:5]) != "\x00\x00\x01\x86\xa7" || string(r.Key) != fields["ip"] || r.Topic != "clickstreams" || r.Partition != -1 || !r.Timestamp.IsZero() {
+			if string(r.Value[:5]) != "\x00\x00\x01\x86\xa7" || string(r.Key) != fields["ip"] || r.Topic != "clickstreams" ||
+				r.Partition != -1 || !r.Timestamp.IsZero() {
 				t.Fatalf("record %d: header %x, key %s, topic %s, partition %d, timestamp %s", i, r.Value[:5], r.Key, r.Topic, r.Partition, r.Timestamp)
 			}
 			if got, want := headers(r), fmt.Sprintf("task.generation=0 task.id=0 current.iteration=%d", i); got != want {
@@ -188,7 +189,8 @@ func TestATaskFailsOnceItsIterationsAreMade(t *testing.T) {
 				t.Fatal(err)
 			}
 			const task = `"state":"FAILED","trace":"Stopping connector: generated the configured 3 number of messages"}`
-			if want := `{"name":"clicks","connector":{"state":"RUNNING"},"tasks":[{"id":0,` + task + `,{"id":1,` + task + `],"type":"source"}`; string(text) != want {
+			want := `{"name":"clicks","connector":{"state":"RUNNING"},"tasks":[{"id":0,` + task + `,{"id":1,` + task + `],"type":"source"}`
+			if string(text) != want {
 				t.Errorf("got %s\nwant %s", text, want)
 			}
 		}
@@ -525,9 +527,11 @@ func TestAnOffsetThatIsNotStoredFailsItsTask(t *testing.T) {
 func TestJSONValues(t *testing.T) {
 	const schema = `"schema.string":"{\"type\":\"record\",\"name\":\"n.r\",\"fields\":[` +
 		`{\"name\":\"k\",\"type\":{\"type\":\"string\",\"arg.properties\":{\"options\":[\"a\\\"b\\n\"]}}},` +
-		`{\"name\":\"d\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":4,\"scale\":2,\"arg.properties\":{\"options\":[\"\\u0001\\u0002\"]}}},` +
+		`{\"name\":\"d\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":4,\"scale\":2,` +
+		`\"arg.properties\":{\"options\":[\"\\u0001\\u0002\"]}}},` +
 		`{\"name\":\"u\",\"type\":[\"null\",{\"type\":\"double\",\"arg.properties\":{\"options\":[1e7]}}]},` +
-		`{\"name\":\"v\",\"type\":[{\"type\":\"int\",\"arg.properties\":{\"options\":[7]}},{\"type\":\"string\",\"arg.properties\":{\"options\":[\"s\"]}}]},` +
+		`{\"name\":\"v\",\"type\":[{\"type\":\"int\",\"arg.properties\":{\"options\":[7]}},` +
+		`{\"type\":\"string\",\"arg.properties\":{\"options\":[\"s\"]}}]},` +
 		`{\"name\":\"t\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\",\"arg.properties\":{\"options\":[5]}}},` +
 		`{\"name\":\"m\",\"type\":{\"type\":\"map\",\"values\":\"float\",\"arg.properties\":{\"options\":[{\"x\":0.5}]}}}]}","schema.keyfield":"k"`
 	const class = `"name":"n","kafka.topic":"t","iterations":"8","max.interval":"0","random.seed":"3","connector.class":`

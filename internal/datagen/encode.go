@@ -17,9 +17,12 @@ import (
 type dialect int
 
 const (
-	optionJSON  dialect = iota // of the annotation options: bytes are UTF-8, a double is written with a fraction or an exponent, a union as its branch
-	defaultJSON                // of a field's default (Avro 1.12, Complex Types): bytes are ISO 8859-1
-	avroJSON                   // Avro's JSON encoding: as a default, but a union is {"branch": value}
+	// of the annotation options: bytes are UTF-8, a double is written with a fraction or an exponent, a union as its branch
+	optionJSON dialect = iota
+	// of a field's default (Avro 1.12, Complex Types): bytes are ISO 8859-1
+	defaultJSON
+	// Avro's JSON encoding: as a default, but a union is {"branch": value}
+	avroJSON
 )
 
 // appendValue appends a JSON value in Avro's binary encoding. An error names the path within the value.

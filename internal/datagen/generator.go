@@ -19,8 +19,8 @@ const (
 // concurrent use.
 //
 // It is compiled into steps, one a type, each of which appends its value. What they draw, and in which order, is what avro-random-generator
-// draws, so that values are the same to the bit; but the entries of a map are in the order in which they were drawn, where Java's come in that
-// of a hash table.
+// draws, so that values are the same to the bit; but the entries of a map are in the order in which they were drawn, where Java's come in
+// that of a hash table.
 type Generator struct {
 	random random
 	schema *Schema
@@ -117,7 +117,8 @@ func (g *Generator) keyWithin(dst []byte) (from, to int) {
 	panic("datagen: the key's field is not in the record")
 }
 
-// Reseed draws the seed of the next record and sets it, so that the sequence can be continued from there (kept with the position, see Offset).
+// Reseed draws the seed of the next record and sets it, so that the sequence can be continued from there (kept with the position, see
+// Offset).
 func (g *Generator) Reseed() int64 {
 	seed := g.random.nextLong()
 	g.random.setSeed(seed)
@@ -323,7 +324,8 @@ func (g *Generator) mapping(key, value step, b bounds, where string) step {
 	}
 }
 
-// rangedInt and rangedLong return min + draw*(max-min) in Java's arithmetic of int and long: the difference wraps, the product is cut to the type's ends.
+// rangedInt and rangedLong return min + draw*(max-min) in Java's arithmetic of int and long: the difference wraps, the product is cut to
+// the type's ends.
 func rangedInt(r *random, from, to int32) int32 {
 	f := r.nextDouble() * float64(to-from)
 	switch {

@@ -255,8 +255,10 @@ func TestAnnotationsThatAreWrongAreNamed(t *testing.T) {
 		{of("string", `{"regex":"(a"}`), `regex "(a": ')' expected at position 2`},
 		{of("string", `{"prefix":5}`), "prefix property must be a string"},
 		{field(`{"type":"map","values":"int","arg.properties":{"keys":5}}`), "keys prop must be an object"},
-		{field(`{"type":"enum","name":"e","symbols":["A"],"arg.properties":{"options":["B"]}}`), `Invalid option for enum schema: "B" is no symbol of enum e`},
-		{field(`{"type":"fixed","name":"f","size":2,"arg.properties":{"options":["abc"]}}`), `Invalid option for fixed schema: "abc" has 3 bytes; fixed f has 2`},
+		{field(`{"type":"enum","name":"e","symbols":["A"],"arg.properties":{"options":["B"]}}`),
+			`Invalid option for enum schema: "B" is no symbol of enum e`},
+		{field(`{"type":"fixed","name":"f","size":2,"arg.properties":{"options":["abc"]}}`),
+			`Invalid option for fixed schema: "abc" has 3 bytes; fixed f has 2`},
 		{field(`{"type":"record","name":"q","fields":[{"name":"x","type":"int"}],"arg.properties":{"options":[{"y":1}]}}`),
 			"Invalid option for record schema: field x of record q is missing and has no default"},
 	}
@@ -314,7 +316,8 @@ func TestOptionsFromFiles(t *testing.T) {
 	}{
 		{"json", `{"x": 1, "y": null} {"x": 2, "y": {"string": "two"}}`, []string{`{"x":1,"y":null}`, `{"x":2,"y":"two"}`}},
 		{"binary", "\x02\x00\x04\x02\x06two", []string{`{"x":1,"y":null}`, `{"x":2,"y":"two"}`}},
-		{"json", `{"x": 1, "y": "bare"}`, []string{`field a: Unable to read options file 'values': value 1: y: "bare" is no union: want null or {"branch": value}`}},
+		{"json", `{"x": 1, "y": "bare"}`, []string{
+			`field a: Unable to read options file 'values': value 1: y: "bare" is no union: want null or {"branch": value}`}},
 		{"binary", "\x02\x00\x04\x02\x06tw", []string{"field a: Unable to read options file 'values': value 2: y: the value is cut off"}},
 		{"binary", "", []string{"field a: Unable to read options file 'values': it holds no value"}},
 	}

@@ -39,8 +39,8 @@ func (m *MemoryOffsets) Store(_ context.Context, task int, o Offset) error {
 	return nil
 }
 
-// A FileOffsets keeps offsets in a file of JSON, {"0": {"task.generation": 1, ...}}: a new file takes the old one's place, synced before, so
-// that a crash leaves one of the two.
+// A FileOffsets keeps offsets in a file of JSON, {"0": {"task.generation": 1, ...}}: a new file takes the old one's place, synced before,
+// so that a crash leaves one of the two.
 type FileOffsets struct {
 	name string
 

@@ -42,7 +42,8 @@ func TestOffsetsInAFile(t *testing.T) {
 
 func TestFilesThatHoldNoOffsets(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "offsets.json")
-	for text, want := range map[string]string{"": "it holds no offsets of tasks", "[1]": "it holds no offsets of tasks", `{"0":1}`: "it holds no offsets of tasks",
+	for text, want := range map[string]string{"": "it holds no offsets of tasks", "[1]": "it holds no offsets of tasks",
+		`{"0":1}`:                              "it holds no offsets of tasks",
 		strings.Repeat(" ", maxOffsetsBytes+1): "it has 1048577 bytes"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

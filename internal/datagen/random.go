@@ -1,8 +1,8 @@
 package datagen
 
-// A random is java.util.Random: the same seed gives the same values, to the bit. The generator language is defined by the draws it makes, so
-// each method here is one of the class's, in its arithmetic: 32 and 64 bits that wrap (Java SE API, java.util.Random; the test's golden file
-// comes from a JDK). It is not safe for concurrent use.
+// A random is java.util.Random: the same seed gives the same values, to the bit. The generator language is defined by the draws it makes,
+// so each method here is one of the class's, in its arithmetic: 32 and 64 bits that wrap (Java SE API, java.util.Random; the test's golden
+// file comes from a JDK). It is not safe for concurrent use.
 type random struct{ seed uint64 } // 48 bits
 
 const (

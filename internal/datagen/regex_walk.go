@@ -20,7 +20,8 @@ type regexMove struct {
 	to int32
 }
 
-// A regex makes random strings that match, as Generex 1.0.2 does. The walk's draws depend on the automaton: the minimal one, which is unique.
+// A regex makes random strings that match, as Generex 1.0.2 does. The walk's draws depend on the automaton: the minimal one, which is
+// unique.
 type regex struct {
 	states []regexState // the first one is where a string begins
 	steps  int          // draws left for this string
@@ -71,8 +72,8 @@ func (x *exprs) automaton(start int32) (table [][]int32, accepts []bool, cuts []
 	return table, accepts, cuts, nil
 }
 
-// minimize merges states that no string tells apart (Moore), and leaves out those from which no string ends. The first state stays the first;
-// there is no state if nothing matches.
+// minimize merges states that no string tells apart (Moore), and leaves out those from which no string ends. The first state stays the
+// first; there is no state if nothing matches.
 func minimize(table [][]int32, accepts []bool, cuts []uint16) []regexState {
 	block := make([]int32, len(table))
 	for s, accept := range accepts {
@@ -169,8 +170,8 @@ func movesOf(row, block []int32, live []bool, cuts []uint16) []regexMove {
 // errRegexLength says that no string of the wanted length was found. Generex would search for ever, or give a string of another length.
 var errRegexLength = fmt.Errorf("no string of the wanted length after %d draws", maxRegexDraws)
 
-// appendString appends a random string to dst, in UTF-8. Its length is in [least, most] if the walk finds such a string; else it is what the
-// walk ended with, as in Generex.
+// appendString appends a random string to dst, in UTF-8. Its length is in [least, most] if the walk finds such a string; else it is what
+// the walk ended with, as in Generex.
 func (x *regex) appendString(dst []byte, r *random, least, most int32) ([]byte, error) {
 	x.steps = maxRegexDraws
 	x.path = x.path[:0]
@@ -197,9 +198,10 @@ func (x *regex) appendString(dst []byte, r *random, least, most int32) ([]byte, 
 	return dst, nil
 }
 
-// walk goes on from a state, x.path being the string so far. In an accepting state the string may end: always at its greatest length, else, if
-// it is long enough, unless the draw is at most 0.3 of the largest int (it is made in any case). Otherwise it takes a move that it has not
-// tried yet and a character of it; if the whole string is then out of bounds, it tries another. It reports false when the draws are used up.
+// walk goes on from a state, x.path being the string so far. In an accepting state the string may end: always at its greatest length, else,
+// if it is long enough, unless the draw is at most 0.3 of the largest int (it is made in any case). Otherwise it takes a move that it has
+// not tried yet and a character of it; if the whole string is then out of bounds, it tries another. It reports false when the draws are
+// used up.
 func (x *regex) walk(r *random, state int32, least, most int) bool {
 	s := &x.states[state]
 	here := len(x.path)

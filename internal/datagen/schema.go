@@ -63,7 +63,8 @@ type field struct {
 	has       bool
 }
 
-// ParseSchema reads a schema's text: JSON, in which // and /* */ begin comments, as Avro's parser for Java has it. The top must be a record.
+// ParseSchema reads a schema's text: JSON, in which // and /* */ begin comments, as Avro's parser for Java has it. The top must be a
+// record.
 func ParseSchema(text []byte) (*Schema, error) {
 	if len(text) > maxSchemaBytes {
 		return nil, fmt.Errorf("the schema is %d bytes long; want at most %d", len(text), maxSchemaBytes)

@@ -65,8 +65,8 @@ type flying struct {
 	next Offset
 }
 
-// newTask returns a task at its stored offset. Without one, each task advances the seed by one draw more than the one before it, so that all
-// write other data.
+// newTask returns a task at its stored offset. Without one, each task advances the seed by one draw more than the one before it, so that
+// all write other data.
 func (c *Connector) newTask(ctx context.Context, id int) (*task, error) {
 	var at Offset
 	at.Seed = int64(c.d.Rand())

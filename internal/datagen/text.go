@@ -132,8 +132,8 @@ func varint(data []byte) (int64, []byte, error) {
 	return n, data[size:], nil
 }
 
-// A jsonWriter writes generated values as Connect's JsonConverter does. What it reads is Avro's binary encoding, so that there is one way only
-// in which values are generated.
+// A jsonWriter writes generated values as Connect's JsonConverter does. What it reads is Avro's binary encoding, so that there is one way
+// only in which values are generated.
 type jsonWriter struct {
 	numeric bool // json.output.decimal.format, decimal.format: NUMERIC instead of BASE64
 }

@@ -2,8 +2,8 @@
 
 // Command make writes the schemas of the quickstarts, one a file, into its own directory: go run make.go.
 //
-// Names, types, ranges, iterations and the counts of options are those of kafka-connect-datagen, so that a generator of a seed makes the draws
-// that Datagen makes. The names, addresses and shoes among the options are made up here.
+// Names, types, ranges, iterations and the counts of options are those of kafka-connect-datagen, so that a generator of a seed makes the
+// draws that Datagen makes. The names, addresses and shoes among the options are made up here.
 package main
 
 import (
@@ -428,7 +428,8 @@ func email(first, last string, i int) string {
 func addresses(r *rand.Rand, n int) []string {
 	var out []string
 	for range n {
-		out = append(out, fmt.Sprintf("%s.%d", one(r, "192.0.2", "198.51.100", "203.0.113", fmt.Sprintf("10.%d.%d", r.IntN(256), r.IntN(256))), 1+r.IntN(254)))
+		private := fmt.Sprintf("10.%d.%d", r.IntN(256), r.IntN(256))
+		out = append(out, fmt.Sprintf("%s.%d", one(r, "192.0.2", "198.51.100", "203.0.113", private), 1+r.IntN(254)))
 	}
 	return out
 }
