@@ -57,11 +57,15 @@ func Start(ctx context.Context, opts Options) (*Broker, error) {
 }
 
 func (b *Broker) start(ctx context.Context) error {
+	records, err := newRecordChecker()
+	if err != nil {
+		return err
+	}
 	ln, tlsConfig, err := b.prepare()
 	if err != nil {
 		return err
 	}
-	b.front = newFront(b.opts, ln, tlsConfig, b.users)
+	b.front = newFront(b.opts, ln, tlsConfig, b.users, records)
 	if err := b.startCluster(ctx); err != nil {
 		return errors.Join(err, b.front.Close())
 	}

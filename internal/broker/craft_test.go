@@ -28,6 +28,11 @@ func testBatch(producer int64, epoch int16, sequence int32, values ...string) []
 func sealed(batch kmsg.RecordBatch) []byte {
 	b := batch.AppendTo(nil)
 	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	return reseal(b)
+}
+
+// reseal gives a changed batch its checksum.
+func reseal(b []byte) []byte {
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[crcFrom:], castagnoli))
 	return b
 }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -42,8 +41,14 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		w.silent = req.Acks == 0
-		if answer = refuseProduce(req); answer != nil && w.silent {
-			return w, nil, fmt.Errorf("%w: records that are refused, with acks=0", errFrame)
+		if refused := c.front.records.takeRefused(req); refused != nil {
+			if w.silent {
+				return w, nil, fmt.Errorf("%w: records that are refused, with acks=0", errFrame)
+			}
+			changed, w.amend = true, func(resp kmsg.Response) {
+				produced := resp.(*kmsg.ProduceResponse)
+				produced.Topics = append(produced.Topics, refused...)
+			}
 		}
 	case *kmsg.FetchRequest:
 		if answer = refuseFetch(req); answer == nil {
@@ -77,33 +82,6 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 // standIn is the smallest request that kfake answers at once.
 func standIn(h header) []byte {
 	return requestFrame(h.correlation, &kmsg.ApiVersionsRequest{})
-}
-
-// refuseProduce refuses batches that say that the broker set their time: a client's must not (Apache Kafka's LogValidator), and kfake would
-// store such a batch with a wrong checksum.
-func refuseProduce(req *kmsg.ProduceRequest) kmsg.Response {
-	const logAppendTime = 1 << 3
-	if !slices.ContainsFunc(req.Topics, func(t kmsg.ProduceRequestTopic) bool {
-		return slices.ContainsFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
-			return len(p.Records) >= 23 && binary.BigEndian.Uint16(p.Records[21:])&logAppendTime != 0
-		})
-	}) {
-		return nil
-	}
-	resp := kmsg.NewPtrProduceResponse()
-	resp.Version = req.Version
-	text := "Invalid timestamp type: LogAppendTime is not for producers to set"
-	for _, t := range req.Topics {
-		rt := kmsg.NewProduceResponseTopic()
-		rt.Topic, rt.TopicID = t.Topic, t.TopicID
-		for _, p := range t.Partitions {
-			rp := kmsg.NewProduceResponseTopicPartition()
-			rp.Partition, rp.ErrorCode, rp.ErrorMessage, rp.BaseOffset = p.Partition, kerr.InvalidTimestamp.Code, &text, -1
-			rt.Partitions = append(rt.Partitions, rp)
-		}
-		resp.Topics = append(resp.Topics, rt)
-	}
-	return resp
 }
 
 // refuseFetch refuses a fetch within a session: the front gives none (KIP-227 lets a broker do so), because a request of a session names the

@@ -14,14 +14,15 @@ import (
 
 // A front is the listener that kfake accepts from: connections whose login is done, each of which gives kfake whole, checked requests.
 type front struct {
-	opts   Options
-	ln     net.Listener
-	tls    *tls.Config // nil without TLS
-	users  *users
-	apis   apis
-	log    *slog.Logger
-	memory *semaphore.Weighted // bytes of requests in flight
-	ready  chan net.Conn       // to kfake
+	opts    Options
+	ln      net.Listener
+	tls     *tls.Config // nil without TLS
+	users   *users
+	records *recordChecker
+	apis    apis
+	log     *slog.Logger
+	memory  *semaphore.Weighted // bytes of requests in flight
+	ready   chan net.Conn       // to kfake
 
 	ctx  context.Context // ends with the front
 	stop context.CancelFunc
@@ -31,10 +32,10 @@ type front struct {
 	conns map[*conn]struct{}
 }
 
-func newFront(opts Options, ln net.Listener, tlsConfig *tls.Config, users *users) *front {
+func newFront(opts Options, ln net.Listener, tlsConfig *tls.Config, users *users, records *recordChecker) *front {
 	ctx, stop := context.WithCancel(context.Background())
 	return &front{
-		opts: opts, ln: ln, tls: tlsConfig, users: users, log: opts.Log,
+		opts: opts, ln: ln, tls: tlsConfig, users: users, records: records, log: opts.Log,
 		memory: semaphore.NewWeighted(opts.MaxMemoryBytes), ready: make(chan net.Conn),
 		ctx: ctx, stop: stop, conns: map[*conn]struct{}{},
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -338,18 +339,54 @@ func TestFetchSessionsAreDeclined(t *testing.T) {
 	}
 }
 
-func TestBatchesWithTheBrokersTimeAreRefused(t *testing.T) {
+func TestRecordsThatAreNotWhatTheySayAreRefused(t *testing.T) {
+	lie := testBatch(-1, -1, -1, "v")
+	lie[batchHeaderBytes] = 100 // the record's length, 50, in a varint
+	many := testBatch(-1, -1, -1, "v")
+	binary.BigEndian.PutUint32(many[57:], 2)
+	binary.BigEndian.PutUint32(many[23:], 1)
+	brokersTime := testBatch(-1, -1, -1, "v")
+	binary.BigEndian.PutUint16(brokersTime[21:], attrLogAppendTime)
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	for range 65 {
+		if _, err := z.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name  string
+		batch []byte
+		want  error
+	}{
+		{"a record longer than the batch", reseal(lie), kerr.InvalidRecord},
+		{"fewer records than counted", reseal(many), kerr.InvalidRecord},
+		{"the broker's time, set by a client", reseal(brokersTime), kerr.InvalidTimestamp},
+		{"65 MiB of zeros", sealed(kmsg.RecordBatch{Magic: 2, Attributes: 1, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
+			NumRecords: 1, Records: bomb.Bytes()}), kerr.InvalidRecord},
+		{"no snappy", sealed(kmsg.RecordBatch{Magic: 2, Attributes: 2, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
+			NumRecords: 1, Records: []byte("no")}), kerr.InvalidRecord},
+		{"bytes behind the records", append(testBatch(-1, -1, -1, "v"), 0), kerr.InvalidRecord},
+		{"a wrong checksum", slices.Replace(testBatch(-1, -1, -1, "v"), 17, 18, 0xff), kerr.CorruptMessage},
+	}
 	b := start(t, Options{})
 	cl := client(t, b)
 	createTopic(t, cl, "t", 1, nil)
-	batch := testBatch(-1, -1, -1, "v")
-	binary.BigEndian.PutUint16(batch[21:], 1<<3)
-	if _, err := tryProduceBatch(t, cl, batch); !errors.Is(err, kerr.InvalidTimestamp) {
-		t.Errorf("got %v, want %v", err, kerr.InvalidTimestamp)
+	for _, tt := range tests {
+		if _, err := tryProduceBatch(t, cl, tt.batch); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
 	}
-	ends, err := kadm.NewClient(cl).ListEndOffsets(testContext(t), "t")
-	if o, _ := ends.Lookup("t", 0); err != nil || o.Offset != 0 {
-		t.Errorf("end offset %d, %v", o.Offset, err)
+	if got := produceBatch(t, b, testBatch(-1, -1, -1, "v")); got != 0 {
+		t.Errorf("the first good record is at offset %d", got)
+	}
+	// Where kfake reads records itself.
+	after, err := kadm.NewClient(cl).ListOffsetsAfterMilli(testContext(t), 0, "t")
+	if o, _ := after.Lookup("t", 0); err != nil || o.Offset != 0 {
+		t.Errorf("offset by time: %+v, %v", o, err)
 	}
 }
 
@@ -439,7 +476,11 @@ func FuzzExamine(f *testing.F) {
 	for _, key := range served {
 		versions.ApiKeys = append(versions.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: int16(key), MaxVersion: kmsg.RequestForKey(int16(key)).MaxVersion()})
 	}
-	c := &conn{front: &front{users: &users{byID: map[string]user{}, file: "/dev/null/none"}, apis: newAPIs(&versions)}}
+	records, err := newRecordChecker()
+	if err != nil {
+		f.Fatal(err)
+	}
+	c := &conn{front: &front{users: &users{byID: map[string]user{}, file: "/dev/null/none"}, apis: newAPIs(&versions), records: records}}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if strings.Contains(string(body), "\xff\xff\xff") && len(body) > 20 {
 			return // a count of tagged fields over which kmsg's parser loops for minutes
