@@ -87,16 +87,19 @@ func (w *worker) isKey(leaf int) bool {
 	return false
 }
 
-// grow makes room for rows of a schema. If that changes the layout, the open rows are appended first, and every program is bound anew
-// when it is next used. If the schema does not merge, the worker begins to note.
-func (w *worker) grow(s column.Schema) error {
+// grow makes room for rows of the schema of record i. If that changes the layout, the open rows are appended first, and every program is
+// bound anew when it is next used. If the schema does not merge, the worker begins to note.
+func (w *worker) grow(i int, id int32, s column.Schema) error {
 	merged, changes, err := column.Merge(w.merged, s)
 	if err != nil {
 		if w.rows != nil {
 			w.at.rows += int64(w.rows.Len())
 		}
 		w.dropOpen()
-		w.noting = true
+		p := stream.Conflict(id, err)
+		at := problem.Record(w.r.Topic, w.r.Partition, w.r.Offset[i])
+		at.SchemaID, at.HasSchemaID, at.Field = p.Where.SchemaID, p.Where.HasSchemaID, p.Where.Field
+		w.conflict = p.At(at)
 		return nil
 	}
 	if w.rows != nil && len(changes) == 0 {
@@ -124,11 +127,17 @@ func (w *worker) note(i int, c *compiled) error {
 	return nil
 }
 
+// maxUnmade is how many records a worker reads after a conflict before it reports that itself: a batch may hold all that a topic has.
+const maxUnmade = 1 << 20
+
 // noteRest goes through the records from i on without making rows of them: their batch cannot be committed, because a schema does not merge
-// with the table's or with another's. Which one is at fault is decided at the commit, in Spark's order of the ids, so all ids are noted
-// (docs/ARCHITECTURE.md). The records count as rows, which no file has: a commit that found no fault in the schemas would refuse the
-// counts.
+// with the table's or with another's. Which one is at fault is decided at the commit, in Spark's order of the ids, so all ids are noted,
+// of a batch that is not too long for that (docs/ARCHITECTURE.md). The records count as rows, which no file has: a commit that found no
+// fault in the schemas would refuse the counts.
 func (w *worker) noteRest(i int) error {
+	if w.unmade += len(w.r.Value) - i; w.unmade > maxUnmade {
+		return w.conflict
+	}
 	for ; i < len(w.r.Value); i++ {
 		w.at.rows++
 		id, ok := schemaID(w.buf, w.r.Value[i])

@@ -151,6 +151,18 @@ func TestATypeConflictIsLeftToTheCommit(t *testing.T) {
 			t.Errorf("%v %s, rows %q", got.err, s, got.rows())
 		}
 	}
+	// A batch may be too long to be read to its end.
+	long := slices.Repeat([]*stream.Records{recordsOf(7, slices.Repeat([]message{conflict}, 4096)...)}, 1+maxUnmade/4096)
+	table = column.Of(column.Nullable("offset", column.Primitive(column.Long)),
+		column.Nullable("parsedValue", column.StructOf(column.Nullable("a", column.Primitive(column.Long)))))
+	got = decodeAll(d, table, long...)
+	if p := problem.Of(got.err); len(p) != 1 || p[0].Code != problem.IncompatibleTypes || p[0].Where.Offset != 7 || p[0].Where.SchemaID != 2 ||
+		p[0].Where.Field != "parsedValue.a" {
+		t.Errorf("got %v", got.err)
+	}
+	if got = decodeAll(d, table, long[1:]...); got.err != nil {
+		t.Errorf("%d records: %v", len(long[1:])*4096, got.err)
+	}
 	// The next batch finds the table mended.
 	if got = decodeAll(d, column.Schema{}, recordsOf(0, good)); len(got.rows()) != 1 {
 		t.Errorf("rows %q", got.rows())

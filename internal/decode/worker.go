@@ -28,7 +28,9 @@ type worker struct {
 	batch  *batch
 	counts map[stream.TopicPartition]*counts
 	noted  map[int32]column.Schema // of the ids met
-	noting bool                    // a schema does not merge: no more rows, see note
+	// conflict says that a schema does not merge: no more rows are made, see noteRest. unmade are the records since.
+	conflict *problem.Problem
+	unmade   int
 
 	// Programs of the layout; those of cache have been noted in this batch.
 	programs map[int32]*program
@@ -77,7 +79,7 @@ func newWorker(d *Decoding) *worker {
 
 // begin makes the worker ready for a batch. What it knows of the table is kept if the table is as it was.
 func (w *worker) begin(table column.Schema, b *batch) {
-	w.batch, w.noting = b, false
+	w.batch, w.conflict, w.unmade = b, nil, 0
 	w.counts, w.at, w.tp = map[stream.TopicPartition]*counts{}, nil, stream.TopicPartition{}
 	w.noted = map[int32]column.Schema{}
 	w.cur, w.cache = nil, [cacheSize]*program{}
@@ -123,11 +125,8 @@ func (w *worker) records() error {
 	r, parses := w.r, w.parses
 	checkKeys := w.o.Mode == Drop && w.o.KeyString && !w.o.KeepInvalidUTF8 && w.hasKey
 	for i := range r.Offset {
-		if w.noting {
-			if err := w.noteRest(i); err != nil {
-				return err
-			}
-			break
+		if w.conflict != nil {
+			return w.noteRest(i)
 		}
 		v, k := r.Value[i], r.Key[i]
 		var err error
@@ -192,10 +191,10 @@ func (w *worker) add(i int, f mark) error {
 // null adds a row whose parsedValue is null, or, if asStruct, a struct of nulls where it is a struct.
 func (w *worker) null(i int, f mark, asStruct bool) error {
 	if w.rows == nil {
-		if err := w.grow(w.d.columns); err != nil {
+		if err := w.grow(i, -1, w.d.columns); err != nil {
 			return err
 		}
-		if w.noting {
+		if w.conflict != nil {
 			w.at.rows++
 			return nil
 		}
@@ -284,10 +283,10 @@ func (w *worker) find(i int, id int32) (*program, error) {
 	if p.walk != nil {
 		return p, nil
 	}
-	if err := w.grow(p.c.rows); err != nil {
+	if err := w.grow(i, id, p.c.rows); err != nil {
 		return nil, err
 	}
-	if w.noting {
+	if w.conflict != nil {
 		w.at.rows++
 		return nil, nil
 	}

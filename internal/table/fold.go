@@ -2,8 +2,6 @@ package table
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
@@ -56,7 +54,7 @@ func foldSchemas(in foldInput) (fold, error) {
 func (f fold) add(in foldInput, data column.Schema, id int32, free bool) (fold, error) {
 	merged, changes, err := column.Merge(f.Schema, data)
 	if err != nil {
-		return fold{}, mergeProblem(err, id)
+		return fold{}, stream.Conflict(id, err)
 	}
 	if len(changes) == 0 {
 		return f, nil
@@ -73,43 +71,18 @@ func addsOnlyParsedValue(table column.Schema, changes []column.Change) bool {
 	return i < 0 && len(changes) == 1 && changes[0].Path == ParsedValue
 }
 
-func mergeProblem(err error, id int32) error {
-	p := problem.New(problem.IncompatibleTypes, "%s does not fit the table: %w", whose(id), err).At(schemaAt(id))
-	const elsewhere = "or land this topic in another table (a new sink.delta.path and checkpointLocation)"
-	var me *column.MergeError
-	if errors.As(err, &me) {
-		p.Where.Field = me.Path
-		if !strings.Contains(me.Path, ".") { // no producer chose this column's type
-			return p.Fix("set select, decode.key and decode.value to give the columns that the table has, %s", elsewhere)
-		}
-	}
-	return p.Fix("write the field under a new name, %s", elsewhere)
-}
-
 func mismatchProblem(changes []column.Change, id int32) error {
 	lines := make([]string, len(changes))
 	for i, c := range changes {
 		lines[i] = c.String()
 	}
-	p := problem.New(problem.SchemaMismatch, "%s would change the table's schema and mergeSchema is false", whose(id)).At(schemaAt(id)).
+	p := problem.New(problem.SchemaMismatch, "%s would change the table's schema and mergeSchema is false", stream.RowsOf(id)).
 		Fix("set sink.delta.mergeSchema: true to let the table follow, or stop the producer that registered the schema; nothing of the batch has landed")
 	p.Why = strings.Join(lines, "\n")
+	if id >= 0 {
+		p.Where = problem.Location{SchemaID: id, HasSchemaID: true}
+	}
 	return p
-}
-
-// whose names what a row schema is of.
-func whose(id int32) string {
-	if id < 0 {
-		return "the row of a record without a schema id"
-	}
-	return fmt.Sprintf("schema id %d", id)
-}
-
-func schemaAt(id int32) problem.Location {
-	if id < 0 {
-		return problem.Location{}
-	}
-	return problem.Location{SchemaID: id, HasSchemaID: true}
 }
 
 // sparkOrder sorts schema ids as the tutorial's distinct().collect() gives them: by shuffle partition, murmur3 of the id modulo the number
