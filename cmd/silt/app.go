@@ -38,6 +38,7 @@ type app struct {
 	process
 	secrets *secret.Scrubber
 	out     io.Writer    // stdout, scrubbed
+	records io.Writer    // the same for records of a topic, in which nothing but known secrets is one
 	status  *term.Status // stderr, scrubbed; also the writer of everything else that goes there
 	color   bool
 	machine bool // -o json or ndjson: errors are JSON too
@@ -47,7 +48,7 @@ type app struct {
 
 func newApp(p process) *app {
 	a := &app{process: p, secrets: new(secret.Scrubber)}
-	a.out = a.secrets.Writer(p.stdout)
+	a.out, a.records = a.secrets.Writer(p.stdout), a.secrets.Data(p.stdout)
 	a.status = term.NewStatus(a.secrets.Writer(p.stderr), p.terminal, p.width)
 	return a
 }

@@ -24,13 +24,13 @@ type rowWriter interface {
 func (c *topicPeekCmd) writer(a *app) rowWriter {
 	switch {
 	case c.Output == rawForm:
-		return rawRows{a.out}
+		return rawRows{a.records}
 	case c.Output == peekForm(term.NDJSON), c.Output == peekForm(term.JSON) && c.Follow: // an array would never end
-		return &jsonRows{w: a.out, columns: c.Columns}
+		return &jsonRows{w: a.records, columns: c.Columns}
 	case c.Output == peekForm(term.JSON):
-		return &jsonRows{w: a.out, columns: c.Columns, array: true}
+		return &jsonRows{w: a.records, columns: c.Columns, array: true}
 	}
-	return &tableRows{w: a.out, columns: c.Columns, now: c.Follow}
+	return &tableRows{w: a.records, columns: c.Columns, now: c.Follow}
 }
 
 // rawRows writes the values' bytes, a line each; null is an empty line.

@@ -62,26 +62,31 @@ func base64Forms(v string) []string {
 }
 
 // String returns s with every known secret, and what looks like one, replaced.
-func (c *Scrubber) String(s string) string {
+func (c *Scrubber) String(s string) string { return redactPatterns(c.known(s)) }
+
+func (c *Scrubber) known(s string) string {
 	c.mu.RLock()
+	defer c.mu.RUnlock()
 	for _, f := range c.forms {
 		s = strings.ReplaceAll(s, f, Redacted)
 	}
-	c.mu.RUnlock()
-	return redactPatterns(s)
+	return s
 }
 
 // Writer returns a writer that scrubs each Write before it hands it to w. A secret that is split over two writes is not found:
 // give it whole lines.
-func (c *Scrubber) Writer(w io.Writer) io.Writer { return scrubWriter{c, w} }
+func (c *Scrubber) Writer(w io.Writer) io.Writer { return scrubWriter{c.String, w} }
+
+// Data is Writer for records that a user asked to see: only known secrets are replaced. A URL or a field named token in them is data.
+func (c *Scrubber) Data(w io.Writer) io.Writer { return scrubWriter{c.known, w} }
 
 type scrubWriter struct {
-	c *Scrubber
-	w io.Writer
+	scrub func(string) string
+	w     io.Writer
 }
 
 func (s scrubWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(s.w, s.c.String(string(p))); err != nil {
+	if _, err := io.WriteString(s.w, s.scrub(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -82,3 +82,15 @@ func TestScrubberFindsSecretsWithinWhatLogsAndJSONEscape(t *testing.T) {
 		}
 	}
 }
+
+func TestDataKeepsWhatOnlyLooksLikeASecret(t *testing.T) {
+	var c Scrubber
+	c.Add(New("hunter2"))
+	var out bytes.Buffer
+	if _, err := c.Data(&out).Write([]byte(`{"url":"https://h/?token=abc","password":"hunter2"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"url":"https://h/?token=abc","password":"[REDACTED]"}`; out.String() != want {
+		t.Errorf("got %s, want %s", out.String(), want)
+	}
+}
