@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -81,13 +82,13 @@ func (b *Broker) startRetention() {
 	}()
 }
 
-// retain applies the retention once, to every partition.
+// retain applies the retention once, to every partition that has a log on disk.
 func (b *Broker) retain(ctx context.Context, adm *kadm.Client) error {
-	topics, err := adm.ListTopics(ctx)
-	if err != nil {
+	logs, err := partitionLogs(filepath.Join(b.opts.Dir, dataDir))
+	if err != nil || len(logs) == 0 {
 		return err
 	}
-	configs, err := adm.DescribeTopicConfigs(ctx, topics.Names()...)
+	configs, err := adm.DescribeTopicConfigs(ctx, slices.Collect(maps.Keys(logs))...)
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (b *Broker) retain(ctx context.Context, adm *kadm.Client) error {
 		if !ok {
 			continue
 		}
-		for partition := range topics[c.Name].Partitions {
+		for _, partition := range logs[c.Name] {
 			segments, err := readSegments(partitionDir(b.opts.Dir, c.Name, partition))
 			if err != nil {
 				return err
@@ -118,6 +119,21 @@ func (b *Broker) retain(ctx context.Context, adm *kadm.Client) error {
 		return err
 	}
 	return deleted.Error()
+}
+
+// partitionLogs lists the partitions that were ever written to, by topic.
+func partitionLogs(data string) (map[string][]int32, error) {
+	entries, err := os.ReadDir(filepath.Join(data, "partitions"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	logs := map[string][]int32{}
+	for _, e := range entries {
+		if topic, partition, ok := parsePartitionDir(e.Name()); ok {
+			logs[topic] = append(logs[topic], partition)
+		}
+	}
+	return logs, err
 }
 
 // policyOf reads a topic's policy off its configurations; false says that it keeps everything.
