@@ -22,6 +22,7 @@ type registryCmd struct {
 	Check    registryCheckCmd    `cmd:"" help:"Ask the registry whether a schema may become the next version of a subject."`
 	Register registryRegisterCmd `cmd:"" help:"Register a schema as the next version of a subject."`
 	Delete   registryDeleteCmd   `cmd:"" help:"Delete a subject or one of its versions."`
+	Serve    registryServeCmd    `cmd:"" help:"Run a registry that keeps its schemas in a Kafka topic."`
 }
 
 // withRegistry calls do with a client of the registry, and with the pipeline that names it.
