@@ -10,8 +10,8 @@ import (
 // Limits of a regex. Its automaton can be exponentially larger than its text.
 const (
 	maxRegexBytes  = 4096
-	maxRegexNodes  = 50_000
-	maxRegexStates = 5_000
+	maxRegexStates = 2_000
+	maxRegexWork   = 2_000_000 // operands of expressions that are made: about a second
 	maxRegexDepth  = 200
 	// maxRegexDraws bounds the search for one string of the wanted length, which backs out of dead ends.
 	maxRegexDraws = 100_000

@@ -81,6 +81,7 @@ type exprs struct {
 	nodes []expr
 	index map[string]int32
 	key   []byte
+	work  int // operands so far
 	// derived holds a node's derivative by each class of characters, while there is one cut of the characters for all nodes.
 	derived map[[2]int32]int32
 }
@@ -89,6 +90,7 @@ func newExprs() *exprs { return &exprs{index: map[string]int32{}, derived: map[[
 
 // add returns the number of the node.
 func (x *exprs) add(e expr) int32 {
+	x.work += 1 + len(e.set) + len(e.children)
 	k := append(x.key[:0], byte(e.kind))
 	for _, r := range e.set {
 		k = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(k, r.min), r.max)
@@ -166,6 +168,7 @@ func (x *exprs) combine(kind exprKind, zero, one int32, operands []int32) int32 
 			flat = append(flat, e)
 		}
 	}
+	x.work += len(flat)
 	slices.Sort(flat)
 	flat = slices.Compact(flat)
 	switch len(flat) {

@@ -1,6 +1,7 @@
 package datagen
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -55,6 +56,9 @@ func (x *exprs) automaton(start int32) (table [][]int32, accepts []bool, cuts []
 		row := make([]int32, len(cuts))
 		for c, first := range cuts {
 			d := x.derive(order[s], int32(c), first)
+			if x.work > maxRegexWork {
+				return nil, nil, nil, errors.New("it is too complex")
+			}
 			n, ok := number[d]
 			if !ok {
 				n = int32(len(order))
@@ -65,8 +69,8 @@ func (x *exprs) automaton(start int32) (table [][]int32, accepts []bool, cuts []
 		}
 		table = append(table, row)
 		accepts = append(accepts, x.nodes[order[s]].nullable)
-		if len(order) > maxRegexStates || len(x.nodes) > maxRegexNodes {
-			return nil, nil, nil, fmt.Errorf("its automaton has more than %d states", min(maxRegexStates, len(order)-1))
+		if len(order) > maxRegexStates {
+			return nil, nil, nil, fmt.Errorf("its automaton has more than %d states", maxRegexStates)
 		}
 	}
 	return table, accepts, cuts, nil
@@ -86,9 +90,9 @@ func minimize(table [][]int32, accepts []bool, cuts []uint16) []regexState {
 		next := make([]int32, len(table))
 		var key []byte
 		for s, row := range table {
-			key = fmt.Append(key[:0], block[s])
+			key = binary.BigEndian.AppendUint32(key[:0], uint32(block[s]))
 			for _, to := range row {
-				key = append(utf8.AppendRune(key, '>'), fmt.Append(nil, block[to])...)
+				key = binary.BigEndian.AppendUint32(key, uint32(block[to]))
 			}
 			n, ok := numbers[string(key)]
 			if !ok {
