@@ -21,7 +21,7 @@ var (
 
 // The commands of the guides do what the guides say, word by word. With -update the guides say what the commands do.
 func TestGuidesAreTrue(t *testing.T) {
-	for _, page := range []string{"topics.md", "registry.md"} {
+	for _, page := range []string{"topics.md", "registry.md", "datagen.md"} {
 		t.Run(page, func(t *testing.T) {
 			name, err := filepath.Abs(filepath.Join("..", "..", "docs", page))
 			if err != nil {
