@@ -41,11 +41,12 @@ func (c *topicCreateCmd) Run(a *app) error {
 		n.Replication = int16(c.Replication)
 	}
 	return c.withKafka(a, func(ctx context.Context, client *kafka.Client) error {
-		if err := client.CreateTopic(ctx, n); err != nil {
+		partitions, replication, err := client.CreateTopic(ctx, n)
+		if err != nil {
 			return err
 		}
 		if c.DryRun {
-			return a.result(c.Output, topicSummary{Name: c.Topic, Partitions: max(0, c.Partitions), Replication: max(0, c.Replication)},
+			return a.result(c.Output, topicSummary{Name: c.Topic, Partitions: int(partitions), Replication: int(replication)},
 				"the broker would create topic %s", c.Topic)
 		}
 		t, err := client.Topic(ctx, c.Topic)

@@ -253,19 +253,20 @@ type NewTopic struct {
 	DryRun bool
 }
 
-// CreateTopic creates a topic. It refuses a name that is taken, or that is easily taken for another.
-func (c *Client) CreateTopic(ctx context.Context, n NewTopic) error {
+// CreateTopic creates a topic and returns its partitions and replicas, -1 where the broker does not say (before 2.4). It refuses a name that
+// is taken, or that is easily taken for another.
+func (c *Client) CreateTopic(ctx context.Context, n NewTopic) (partitions int32, replication int16, err error) {
 	if err := checkName(n.Name); err != nil {
-		return err
+		return -1, -1, err
 	}
 	ctx, cancel := adminContext(ctx)
 	defer cancel()
 	names, err := c.allTopics(ctx)
 	if err != nil {
-		return c.adminProblem(ctx, "list the topics", "", err, "")
+		return -1, -1, c.adminProblem(ctx, "list the topics", "", err, "")
 	}
 	if other := lookalike(n.Name, names); other != "" && !n.Similar {
-		return problem.New(problem.Usage, "topic %q is easily taken for %q, which exists", n.Name, other).
+		return -1, -1, problem.New(problem.Usage, "topic %q is easily taken for %q, which exists", n.Name, other).
 			Fix("use %s, or another name; --yes creates it all the same", other)
 	}
 	configs := make(map[string]*string, len(n.Config))
@@ -280,9 +281,9 @@ func (c *Client) CreateTopic(ctx context.Context, n NewTopic) error {
 	answers, err := create(ctx, n.Partitions, n.Replication, configs, n.Name)
 	answer := answers[n.Name]
 	if err = cmp.Or(err, answer.Err); err != nil {
-		return c.adminProblem(ctx, "create", n.Name, err, answer.ErrMessage)
+		return -1, -1, c.adminProblem(ctx, "create", n.Name, err, answer.ErrMessage)
 	}
-	return nil
+	return answer.NumPartitions, answer.ReplicationFactor, nil
 }
 
 // lookalike returns a name that differs from name only in case, or in dots and underscores, or "".

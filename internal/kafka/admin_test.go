@@ -151,7 +151,7 @@ func TestCreateTopic(t *testing.T) {
 		if tt.n.Replication == 0 {
 			tt.n.Replication = -1
 		}
-		if err := client.CreateTopic(t.Context(), tt.n); code(err) != tt.code || tt.code == "" && err != nil {
+		if _, _, err := client.CreateTopic(t.Context(), tt.n); code(err) != tt.code || tt.code == "" && err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

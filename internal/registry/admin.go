@@ -226,6 +226,8 @@ func (c *Client) Check(ctx context.Context, subject, version string, s NewSchema
 	switch {
 	case isCode(err, codeNoVersion):
 		return Compatibility{}, c.unknownVersion(ctx, subject, version, false)
+	case isCode(err, codeNoSubject):
+		return Compatibility{}, c.subjectProblem(ctx, subject, err)
 	case err == nil && a.Compatible == nil:
 		err = errors.New("the answer does not say whether the schema is compatible")
 	}
