@@ -164,24 +164,26 @@ func (st *state) has(s subject, deleted bool) bool {
 	return ss != nil && (deleted || ss.latest() != nil)
 }
 
-// referrers are the schemas whose live versions refer to a version, the lowest id first.
-func (st *state) referrers(v *version) []int32 {
-	ids := []int32{}
+// referrers are the ids of the schemas whose live versions refer to a subject, by its version, the lowest first.
+func (st *state) referrers(s subject) map[int32][]int32 {
+	found := map[int32][]int32{}
 	for _, ss := range st.subjects {
-		for _, o := range ss.versions {
-			if o.deleted || slices.Contains(ids, o.content.id) {
+		for _, v := range ss.versions {
+			if v.deleted {
 				continue
 			}
-			for _, r := range o.content.references {
-				if r.Version == v.number && ss.subject.of(r.Subject) == v.subject {
-					ids = append(ids, o.content.id)
-					break
+			for _, r := range v.content.references {
+				if ss.subject.of(r.Subject) == s {
+					found[r.Version] = append(found[r.Version], v.content.id)
 				}
 			}
 		}
 	}
-	slices.Sort(ids)
-	return ids
+	for n, ids := range found {
+		slices.Sort(ids)
+		found[n] = slices.Compact(ids)
+	}
+	return found
 }
 
 // errIDTaken says that a record gives an id to a schema that another schema has: two registries write to one topic.

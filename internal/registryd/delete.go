@@ -23,8 +23,8 @@ func deleteVersion(st *state, q *request) outcome {
 	case !permanent && v.deleted:
 		return fail(failf(codeVersionSoftDeleted, "Subject '%s' Version %d was soft deleted.Set permanent=true to delete permanently", s, v.number))
 	}
-	if fault := st.unreferenced(v); fault != nil {
-		return fail(fault)
+	if len(st.referrers(s)[v.number]) > 0 {
+		return fail(errReferenced(v))
 	}
 	if permanent {
 		records := st.keepID([]*version{v})
@@ -37,10 +37,7 @@ func deleteVersion(st *state, q *request) outcome {
 	return outcome{body: v.number, records: records}
 }
 
-func (st *state) unreferenced(v *version) *apiError {
-	if len(st.referrers(v)) == 0 {
-		return nil
-	}
+func errReferenced(v *version) *apiError {
 	return failf(codeReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.", v.subject, v.number)
 }
 
@@ -87,10 +84,10 @@ func deleteSubject(st *state, q *request) outcome {
 	if !permanent {
 		gone = ss.live()
 	}
-	numbers := make([]int32, len(gone))
+	numbers, referrers := make([]int32, len(gone)), st.referrers(s)
 	for i, v := range gone {
-		if fault := st.unreferenced(v); fault != nil {
-			return fail(fault)
+		if len(referrers[v.number]) > 0 {
+			return fail(errReferenced(v))
 		}
 		numbers[i] = v.number
 	}

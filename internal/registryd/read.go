@@ -137,7 +137,7 @@ func getReferrers(st *state, q *request) outcome {
 	if err != nil {
 		return fail(err)
 	}
-	return page(q, st.referrers(v))
+	return page(q, st.referrers(v.subject)[v.number])
 }
 
 // getByMetadata answers GET /subjects/{subject}/metadata: the newest version with the properties key=value of the query.

@@ -261,11 +261,7 @@ func (st *state) insert(v *version) {
 	for i > 0 && ss.versions[i-1].number > v.number {
 		i--
 	}
-	if i == len(ss.versions) {
-		ss.versions = append(ss.versions, v)
-	} else {
-		ss.versions = slices.Insert(slices.Clone(ss.versions), i, v)
-	}
+	ss.versions = slices.Insert(ss.versions, i, v)
 	v.content.uses = append(v.content.uses, v)
 	st.versions++
 	st.bytes += v.content.size()
@@ -278,14 +274,14 @@ func (st *state) remove(s subject, number int32) {
 	if v == nil {
 		return
 	}
-	ss.versions = slices.DeleteFunc(slices.Clone(ss.versions), func(o *version) bool { return o == v })
+	ss.versions = slices.DeleteFunc(ss.versions, func(o *version) bool { return o == v })
 	if len(ss.versions) == 0 {
 		delete(st.subjects, s.String())
 	}
 	st.versions--
 	st.bytes -= v.content.size()
 	c := v.content
-	c.uses = slices.DeleteFunc(slices.Clone(c.uses), func(o *version) bool { return o == v })
+	c.uses = slices.DeleteFunc(c.uses, func(o *version) bool { return o == v })
 	if len(c.uses) == 0 {
 		ctx := st.context(s.context)
 		delete(ctx.byID, c.id)
@@ -297,13 +293,9 @@ func (st *state) remove(s subject, number int32) {
 
 // replace puts a changed copy of a version in its place.
 func (st *state) replace(ss *subjectState, old, changed *version) {
-	swap := func(list []*version) []*version {
-		list = slices.Clone(list)
+	for _, list := range [][]*version{ss.versions, old.content.uses} {
 		list[slices.Index(list, old)] = changed
-		return list
 	}
-	ss.versions = swap(ss.versions)
-	old.content.uses = swap(old.content.uses)
 }
 
 func (st *state) deleteSubject(s subject, upTo int32, time int64) {
@@ -323,8 +315,8 @@ func (st *state) deleteSubject(s subject, upTo int32, time int64) {
 func (st *state) clearSubject(s subject) {
 	for _, ss := range slices.Collect(maps.Values(st.subjects)) {
 		if ss.subject == s || s.name == "" && (s.context == globalContext || s.context == ss.subject.context) {
-			for _, v := range ss.versions {
-				st.remove(ss.subject, v.number)
+			for len(ss.versions) > 0 {
+				st.remove(ss.subject, ss.versions[len(ss.versions)-1].number)
 			}
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/siltlake/silt/internal/registryd/avroschema"
 )
 
-// A state is everything that the journal's records say. Only apply changes it; what it hands out is never changed afterwards, so that an
-// answer may be written while the next record is applied.
+// A state is everything that the journal's records say. Only apply changes it. Versions and contents are never changed once they are in
+// it, so that an answer may be written while the next record is applied; lists of them are, and no answer holds one.
 type state struct {
 	contexts map[string]*contextState // by name
 	subjects map[string]*subjectState // by qualified name
@@ -44,7 +44,7 @@ type content struct {
 	id   int32
 	guid guid
 	schema
-	uses []*version // changed by copy
+	uses []*version
 
 	once     sync.Once
 	resolved guid // see resolvedGUID
@@ -67,7 +67,7 @@ type reference struct {
 
 type subjectState struct {
 	subject  subject
-	versions []*version // ascending; replaced, never changed in place
+	versions []*version // ascending
 }
 
 type version struct {
@@ -163,7 +163,7 @@ func (s *schema) guid() guid {
 	return guid(h.Sum(nil))
 }
 
-// bytes is what a version counts for in the limit of all.
+// size is what a version counts for in the limit of all.
 func (s *schema) size() int64 { return int64(len(s.text)) }
 
 // A parseCache keeps parsed schemas, since a register call compares with many. It is emptied when their texts exceed its limit. Its
