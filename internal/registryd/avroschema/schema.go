@@ -6,7 +6,6 @@
 package avroschema
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
