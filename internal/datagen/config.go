@@ -66,6 +66,14 @@ type entry struct {
 	at        problem.Location
 }
 
+// shown is the text as it may be printed.
+func (e entry) shown() string {
+	if secretKey.MatchString(e.key) {
+		return mask
+	}
+	return e.text
+}
+
 // secretKey matches the keys whose values are never shown.
 var secretKey = regexp.MustCompile(`(?i)(api\.key|secret|password|user\.info|jaas\.config|token|credential|\.key)$`)
 
@@ -91,14 +99,11 @@ func (c Config) MarshalJSON() ([]byte, error) {
 		}
 		put(e.key)
 		b.WriteByte(':')
-		switch {
-		case e.null:
+		if e.null {
 			b.WriteString("null")
-		case secretKey.MatchString(e.key):
-			put(mask)
-		default:
-			put(e.text)
+			continue
 		}
+		put(e.shown())
 	}
 	b.WriteString("}}")
 	return b.Bytes(), nil
@@ -122,6 +127,17 @@ func (c Config) GoString() string { return c.String() }
 
 // Format prints String for every verb.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// masked are the keys as they may be shown.
+func (c Config) masked() map[string]string {
+	out := map[string]string{}
+	for _, e := range c.keys {
+		if !e.null {
+			out[e.key] = e.shown()
+		}
+	}
+	return out
+}
 
 // Secrets are the values that must not be printed by anyone.
 func (c Config) Secrets() []secret.Secret {
@@ -359,11 +375,7 @@ func (r *configReader) required(key, hint string) string {
 
 // invalid reports a value as Connect's ConfigException does.
 func (r *configReader) invalid(e entry, why string, args ...any) *problem.Problem {
-	shown := e.text
-	if secretKey.MatchString(e.key) {
-		shown = mask
-	}
-	return r.report(e.at, problem.InvalidValue, "Invalid value %s for configuration %s: %s", shown, e.key, fmt.Sprintf(why, args...))
+	return r.report(e.at, problem.InvalidValue, "Invalid value %s for configuration %s: %s", e.shown(), e.key, fmt.Sprintf(why, args...))
 }
 
 // unknown reports the keys that no getter asked for.

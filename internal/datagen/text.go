@@ -361,11 +361,11 @@ func appendJavaFloat(dst []byte, f float64, bits int) []byte {
 		return dst
 	}
 	text := strconv.FormatFloat(f, 'e', -1, bits)
+	if !strings.Contains(text, ".") {
+		text = strconv.FormatFloat(f, 'e', 1, bits) // of two digits the nearest: 4.9E-324
+	}
 	mantissa, exponent, _ := strings.Cut(text, "e")
 	dst = append(dst, mantissa...)
-	if !strings.Contains(mantissa, ".") {
-		dst = append(dst, ".0"...)
-	}
 	n, err := strconv.Atoi(exponent)
 	if err != nil {
 		panic(err) // strconv wrote it
