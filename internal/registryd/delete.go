@@ -38,7 +38,8 @@ func deleteVersion(st *state, q *request) outcome {
 }
 
 func errReferenced(v *version) *apiError {
-	return failf(codeReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.", v.subject, v.number)
+	return failf(codeReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.",
+		v.subject, v.number)
 }
 
 // dropScope deletes the config and the mode of a subject that has no live versions any more.

@@ -26,12 +26,18 @@ func filled(t testing.TB) (*Registry, *memJournal) {
 // FuzzBodies sends bodies to every call that takes one: the answer is JSON, no fault of the registry's, and nothing is written that a
 // start would not take.
 func FuzzBodies(f *testing.F) {
-	for _, s := range []string{body(recordA), body(`"int"`, `"id":5`, `"version":3`), `{"compatibility":"NONE","normalize":true}`, `{"mode":"IMPORT"}`, `{}`, `[]`, ``,
-		body(`"R"`, `"references":[{"name":"R","subject":"s","version":-1}]`, `"metadata":{"properties":{"a":"b"}}`), `{"schema":null,"schemaType":"JSON"}`} {
+	for _, s := range []string{
+		body(recordA), body(`"int"`, `"id":5`, `"version":3`), `{"compatibility":"NONE","normalize":true}`, `{"mode":"IMPORT"}`,
+		body(`"R"`, `"references":[{"name":"R","subject":"s","version":-1}]`, `"metadata":{"properties":{"a":"b"}}`),
+		`{"schema":null,"schemaType":"JSON"}`, `{}`, `[]`, ``,
+	} {
 		f.Add(s)
 	}
-	calls := [][2]string{{"PUT", "/mode/s?force=true"}, {"PUT", "/config/:.c:"}, {"POST", "/subjects/s/versions"}, {"POST", "/subjects/n/versions?normalize=true"},
-		{"POST", "/subjects/s?deleted=true"}, {"POST", "/compatibility/subjects/s/versions?verbose=true"}, {"POST", "/compatibility/subjects/ref/versions/1"}}
+	calls := [][2]string{
+		{"PUT", "/mode/s?force=true"}, {"PUT", "/config/:.c:"},
+		{"POST", "/subjects/s/versions"}, {"POST", "/subjects/n/versions?normalize=true"}, {"POST", "/subjects/s?deleted=true"},
+		{"POST", "/compatibility/subjects/s/versions?verbose=true"}, {"POST", "/compatibility/subjects/ref/versions/1"},
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		r, j := filled(t)
 		for _, c := range calls {
@@ -51,9 +57,8 @@ func FuzzBodies(f *testing.F) {
 func FuzzPaths(f *testing.F) {
 	for _, rt := range routes() {
 		path := "/" + strings.Join(rt.parts, "/")
-		for part, value := range map[string]string{"{subject}": "s", "{version}": "1", "{id}": "1", "{context}": "c", "{guid}": "x", "{resource}": "r", "{namespace}": "-"} {
-			path = strings.ReplaceAll(path, part, value)
-		}
+		path = strings.NewReplacer("{subject}", "s", "{version}", "1", "{id}", "1", "{context}", "c", "{guid}", "x", "{resource}", "r",
+			"{namespace}", "-").Replace(path)
 		f.Add(rt.method, path, "deleted=true&offset=1&limit=-1")
 		f.Add(rt.method, "/contexts/:.c:"+path, "subject=s&format=resolved")
 	}
@@ -94,7 +99,8 @@ func FuzzRecords(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			for _, path := range []string{"/schemas?deleted=true", "/subjects", "/contexts", "/config/s?defaultToGlobal=true", "/subjects/s/versions/1/referencedby", "/schemas/ids/1/versions"} {
+			for _, path := range []string{"/schemas?deleted=true", "/subjects", "/contexts", "/config/s?defaultToGlobal=true",
+				"/subjects/s/versions/1/referencedby", "/schemas/ids/1/versions"} {
 				if status, text := send(t, r, "GET", path, ""); status >= 500 {
 					t.Errorf("%s: %d %s", path, status, text)
 				}

@@ -236,7 +236,12 @@ func TestServeSpeaksHTTPSWithACertificate(t *testing.T) {
 
 func TestServeSurvivesWhatIsNoHTTP(t *testing.T) {
 	addr := serve(t, open(t, &memJournal{}, Options{}))
-	for _, garbage := range []string{"\x00\x00\x00\x12\x00\x12", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "POST /subjects/s/versions HTTP/1.1\r\n"} {
+	for _, garbage := range []string{
+		"\x00\x00\x00\x12\x00\x12",                     // Kafka's
+		"\x16\x03\x01\x02\x00\x01",                     // TLS
+		"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", // two hosts
+		"POST /subjects/s/versions HTTP/1.1\r\n",        // half a request
+	} {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -297,7 +302,8 @@ func TestManyClientsAtOnce(t *testing.T) {
 	ids := make([]int, 40)
 	for i := range ids {
 		all.Go(func() {
-			ids[i] = mustRegister(t, r, fmt.Sprintf("s%d", i%4), body(fmt.Sprintf(`{"type":"fixed","name":"F%d","size":1,"aliases":["F0","F1","F2","F3","F4","F5","F6","F7","F8","F9"]}`, i%10)))
+			schema := fmt.Sprintf(`{"type":"fixed","name":"F%d","size":1,"aliases":["F0","F1","F2","F3","F4","F5","F6","F7","F8","F9"]}`, i%10)
+			ids[i] = mustRegister(t, r, fmt.Sprintf("s%d", i%4), body(schema))
 			send(t, r, "GET", "/schemas", "")
 		})
 	}

@@ -98,7 +98,8 @@ func TestARegistryFindsEverythingAgainAfterARestart(t *testing.T) {
 	c := cluster(t)
 	first := open(t, openKafka(t, c), Options{})
 	for i := range 20 {
-		mustRegister(t, first, fmt.Sprintf("s%d", i%5), body(fmt.Sprintf(`{"type":"fixed","name":"F","size":%d}`, i/5+1), `"metadata":{"properties":{"n":"`+fmt.Sprint(i)+`"}}`))
+		mustRegister(t, first, fmt.Sprintf("s%d", i%5), body(fmt.Sprintf(`{"type":"fixed","name":"F","size":%d}`, i/5+1),
+			fmt.Sprintf(`"metadata":{"properties":{"n":"%d"}}`, i)))
 		send(t, first, "PUT", "/config/s"+fmt.Sprint(i%5), `{"compatibility":"NONE"}`)
 	}
 	for _, call := range []string{"DELETE /subjects/s0/versions/1", "DELETE /subjects/s1", "DELETE /subjects/s1?permanent=true"} {
@@ -108,7 +109,8 @@ func TestARegistryFindsEverythingAgainAfterARestart(t *testing.T) {
 		}
 	}
 	second := open(t, openKafka(t, c), Options{})
-	for _, path := range []string{"/schemas?deleted=true", "/config/s2", "/config/s1", "/subjects/s0/versions?deleted=true", "/schemas/ids/2", "/contexts"} {
+	for _, path := range []string{"/schemas?deleted=true", "/config/s2", "/config/s1", "/subjects/s0/versions?deleted=true", "/schemas/ids/2",
+		"/contexts"} {
 		wantStatus, want := send(t, first, "GET", path, "", "Confluent-Accept-Unknown-Properties", "true")
 		if status, got := send(t, second, "GET", path, "", "Confluent-Accept-Unknown-Properties", "true"); got != want || status != wantStatus {
 			t.Errorf("%s: got %d %s, want %d %s", path, status, got, wantStatus, want)
