@@ -240,7 +240,7 @@ func TestServeSurvivesWhatIsNoHTTP(t *testing.T) {
 		"\x00\x00\x00\x12\x00\x12",                     // Kafka's
 		"\x16\x03\x01\x02\x00\x01",                     // TLS
 		"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", // two hosts
-		"POST /subjects/s/versions HTTP/1.1\r\n",        // half a request
+		"POST /subjects/s/versions HTTP/1.1\r\n",       // half a request
 	} {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
