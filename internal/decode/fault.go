@@ -96,7 +96,7 @@ func (f *fault) reject(r *stream.Records, i int) stream.Reject {
 		Reason: reasonNames[f.why], Err: f, Timestamp: r.Timestamp[i], Key: bytesOf(r, r.Key[i]), Value: bytesOf(r, r.Value[i])}
 }
 
-// stop is the error that ends a FAILFAST query. It outlives the records.
+// stop is the error that ends a FAILFAST query.
 func (f *fault) stop(r *stream.Records, i int) *stream.RecordError {
 	code := problem.BadRecord
 	if f.why == unknownID {
@@ -105,9 +105,8 @@ func (f *fault) stop(r *stream.Records, i int) *stream.RecordError {
 	p := problem.New(code, "%w", f).Fix("%s", f.hint())
 	p.Where = problem.Record(r.Topic, r.Partition, r.Offset[i])
 	p.Where.SchemaID, p.Where.HasSchemaID, p.Where.Field = f.id, f.hasID, f.field()
-	e := &stream.RecordError{Reject: f.reject(r, i)}
-	e.Err, e.Key, e.Value = p, append([]byte(nil), e.Key...), append([]byte(nil), e.Value...)
-	return e
+	p.Why = "decode.mode is FAILFAST: the first bad record stops the query, and nothing of its batch is in the table"
+	return &stream.RecordError{TopicPartition: r.TopicPartition, Offset: r.Offset[i], Reason: reasonNames[f.why], Err: p}
 }
 
 // bytesOf returns a key or value, nil for null.

@@ -93,6 +93,9 @@ func TestFailfastNamesTheLowestBadOffset(t *testing.T) {
 		if !ok || e.Offset != int64(first) || e.Reason != bad[first] || problem.ExitStatus(got.err) != problem.ExitBadRecord {
 			t.Fatalf("got %v, want offset %d %s", got.err, first, bad[first])
 		}
+		if text := got.err.Error(); strings.Count(text, "offset") != 1 || strings.Count(text, " E4") != 1 {
+			t.Fatalf("the record is named once: %s", text)
+		}
 		if len(got.rows()) < first { // every good row before it was appended
 			t.Fatalf("%d rows, the first bad offset is %d", len(got.rows()), first)
 		}

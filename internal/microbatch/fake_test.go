@@ -231,9 +231,8 @@ func (d *fakeDecoder) Decode(ctx context.Context, r *stream.Records, w stream.Wr
 				p.Reject(why, 1)
 				continue
 			} else if why != "" {
-				return &stream.RecordError{Reject: stream.Reject{TopicPartition: r.TopicPartition, Offset: offset, SchemaID: 7,
-					HasSchemaID: true, Field: "parsedValue.ip", Reason: why,
-					Err: errors.New("the payload ends after 3 bytes")}}
+				return &stream.RecordError{TopicPartition: r.TopicPartition, Offset: offset, Reason: why,
+					Err: problem.New(problem.BadRecord, "%s", why).At(problem.Record(r.Topic, r.Partition, offset))}
 			}
 		}
 		w.(*fakeWriter).rows[r.TopicPartition] = append(w.(*fakeWriter).rows[r.TopicPartition], record)

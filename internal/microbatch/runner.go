@@ -69,7 +69,7 @@ const (
 )
 
 // Run runs the query until ctx ends, AvailableNow is done, or an error that does not heal. After ctx the running batch has StopTimeout to
-// commit; then it is abandoned, and run again by the next start. Both are a clean stop: nil.
+// commit; then it is abandoned, and run again by the next start. Both are a clean stop: nil. What is wrong otherwise is an error even then.
 //
 // At the start, an outage of checkpoint, table or topics is an error. Later it is waited for: the query begins again, as a start does, with
 // what checkpoint and table say then; in particular a commit of which nobody knows whether it happened is looked up.
@@ -79,10 +79,13 @@ func (r *Runner) Run(ctx context.Context) error {
 	for failures := 0; ; failures++ {
 		err := q.session(ctx)
 		switch {
-		case err == nil, ctx.Err() != nil && (q.work.Err() != nil || isContext(err)):
+		case err == nil, ctx.Err() != nil && isContext(err):
 			return nil
 		case !q.started || !retryable(err):
 			return err
+		case ctx.Err() != nil:
+			q.log.Warn("the query stops during an outage; what is open is looked up at the next start", "error", err)
+			return nil
 		}
 		if q.progressed {
 			failures, q.progressed = 0, false
@@ -319,9 +322,8 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 	workers := workersFor(ranges, q.bytesPerOffset, q.o.Workers)
 	h, err := q.land(b, ranges, workers)
 	if err != nil {
-		if ctx.Err() != nil && q.work.Err() != nil {
-			q.log.Warn("the batch was abandoned; the next start runs it again", "batchId", b.ID)
-			return q.work.Err()
+		if ctx.Err() != nil && isContext(err) {
+			q.log.Warn("the batch was abandoned; the next start runs it again if the table does not have it", "batchId", b.ID, "error", err)
 		}
 		return explain(err, b)
 	}
@@ -384,6 +386,9 @@ func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h har
 		h, err = read(q.work, q.Source, q.Decoding, tx, ranges, workers, q.Now)
 		return err
 	})
+	if err == nil {
+		err = checkCovered(b, h.parts)
+	}
 	if err == nil {
 		err = checkCounts(b, h.report)
 	}

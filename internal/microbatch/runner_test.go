@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,6 +219,46 @@ func TestAStoppedBatchIsAbandonedAfterItsTimeAndRunAgain(t *testing.T) {
 	})
 }
 
+// What goes wrong in a batch that may no longer commit is said: as an error if somebody has to act, else in the log.
+func TestAStopHidesNoError(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error // of the batch, after the time to stop; nil: the context's
+		exit int
+		log  string
+	}{
+		{"a bad record", problem.New(problem.BadRecord, "the payload ends"), problem.ExitBadRecord, ""},
+		{"a fault without a code", errors.New("no space left on device"), problem.ExitFailed, ""},
+		{"an outage", outage(), 0, "503"},
+		{"none but the end of the time", nil, 0, "context canceled"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, bounds([2]int64{0, 5}))
+			r, _, end := w.process(w.disk)
+			defer end()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var log strings.Builder
+			r.Logger = logTo(&log)
+			r.Decoding = &fakeDecoding{before: func(ctx context.Context, _ *stream.Records) error {
+				cancel()
+				if err := sleep(ctx, time.Minute); tt.err == nil {
+					return err
+				}
+				return tt.err
+			}}
+			err := r.Run(ctx)
+			if problem.ExitStatus(err) != tt.exit || tt.exit != 0 && !errors.Is(err, tt.err) || !strings.Contains(log.String(), tt.log) {
+				t.Errorf("%s: got %v, %s", tt.name, err, &log)
+			}
+			if tt.exit != 0 && strings.Contains(log.String(), "abandoned") {
+				t.Errorf("%s: it is an error, not an abandoned batch: %s", tt.name, &log)
+			}
+		})
+	}
+}
+
 func TestStoppingWhileWaitingIsPrompt(t *testing.T) {
 	for name, change := range map[string]func(*world, *Runner){
 		"for the trigger": func(w *world, r *Runner) { r.Options.Trigger = Trigger{ProcessingTime, time.Hour} },
@@ -262,141 +301,6 @@ func outage() error {
 	p := problem.New(problem.StoreFailed, "503")
 	p.Retryable = true
 	return p
-}
-
-// Workers race for chunks; whatever the order, the bad record that is reported is the lowest of its partition, and nothing lands.
-func TestFailFastNamesTheLowestBadRecordOfItsPartition(t *testing.T) {
-	for slow := int64(0); slow < 20; slow += 4 { // the chunk that takes longest
-		t.Run(fmt.Sprint("slow chunk ", slow), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, bounds([2]int64{0, 400}, [2]int64{0, 400}))
-				var decoded atomic.Bool // what should not be reached
-				err := w.run(func(r *Runner, _ *fakeSink) {
-					r.Decoding = &fakeDecoding{
-						bad: func(p stream.TopicPartition, o int64) stream.Reason {
-							if p == tp(1) && o >= 5 && o%3 == 2 {
-								return stream.BadPayload
-							}
-							return ""
-						},
-						before: func(ctx context.Context, r *stream.Records) error {
-							if r.Partition == 1 && r.Offset[0] == slow {
-								time.Sleep(time.Minute)
-							} else {
-								time.Sleep(time.Millisecond)
-							}
-							if r.Partition == 1 && r.Offset[0] >= 100 {
-								decoded.Store(true)
-							}
-							return ctx.Err()
-						}}
-				})
-				ps := problem.Of(err)
-				if len(ps) != 1 || ps[0].Code != problem.BadRecord || ps[0].Exit() != problem.ExitBadRecord {
-					t.Fatalf("got %v", err)
-				}
-				const want = "topic t partition 1 offset 5, schema id 7, field parsedValue.ip  E4001 the payload ends after 3 bytes"
-				if ps[0].Error() != want {
-					t.Errorf("got %s", ps[0])
-				}
-				if len(w.table.versions) != 0 || w.source.open != 0 {
-					t.Errorf("%d versions, %d chunks open", len(w.table.versions), w.source.open)
-				}
-				if decoded.Load() || w.source.sent > 100 {
-					t.Errorf("fetching did not stop: %d chunks were sent", w.source.sent)
-				}
-			})
-		})
-	}
-}
-
-// A worker that waits for a registry with a chunk that cannot matter does not hold the report up.
-func TestABadRecordIsNotHeldUpByOtherPartitions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, bounds([2]int64{0, 4}, [2]int64{0, 4}))
-		began := time.Now()
-		err := w.run(func(r *Runner, _ *fakeSink) {
-			r.Decoding = &fakeDecoding{bad: func(p stream.TopicPartition, o int64) stream.Reason {
-				if p == tp(1) {
-					return stream.UnknownID
-				}
-				return ""
-			}, before: func(ctx context.Context, r *stream.Records) error {
-				if r.Partition == 0 {
-					<-ctx.Done()
-					return ctx.Err()
-				}
-				return sleep(ctx, time.Second)
-			}}
-		})
-		if ps := problem.Of(err); len(ps) != 1 || ps[0].Code != problem.UnknownSchemaID || time.Since(began) > 2*time.Second {
-			t.Errorf("got %v after %v", err, time.Since(began))
-		}
-	})
-}
-
-func TestRejectsAreCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, bounds([2]int64{0, 10}))
-		w.ok(func(r *Runner, _ *fakeSink) {
-			r.Decoding = &fakeDecoding{drop: true, bad: func(_ stream.TopicPartition, o int64) stream.Reason {
-				if o%4 == 0 {
-					return stream.BadHeader
-				}
-				return ""
-			}}
-		})
-		if x := w.extra[0]; x.Rows != 7 || x.Rejected != 3 || w.progress[0].NumInputRows != 10 {
-			t.Errorf("got %+v", x)
-		}
-	})
-}
-
-func TestABatchWithoutRowsCommits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, bounds([2]int64{0, 2}))
-		w.source.holes[tp(0)] = map[int64]bool{0: true, 1: true} // transaction markers only
-		w.ok(nil)
-		if len(w.table.versions) != 1 || w.table.versions[0].report.Partitions[tp(0)] == nil {
-			t.Errorf("got %+v", w.table.versions)
-		}
-	})
-}
-
-func TestPanicsBecomeErrorsAndLandNothing(t *testing.T) {
-	tests := map[string]func(*world, *Runner, *fakeSink){
-		"a decoder": func(w *world, r *Runner, _ *fakeSink) {
-			r.Decoding = &fakeDecoding{before: func(_ context.Context, r *stream.Records) error {
-				if r.Offset[0] > 10 {
-					panic("index out of range")
-				}
-				return nil
-			}}
-		},
-		"the source": func(w *world, r *Runner, _ *fakeSink) {
-			w.source.onFetch = func(context.Context) error { panic("index out of range") }
-		},
-		"the commit": func(w *world, r *Runner, s *fakeSink) {
-			s.onCommit = func(context.Context, stream.Batch) (error, error) { panic("index out of range") }
-		},
-	}
-	for name, change := range tests {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, bounds([2]int64{0, 100}, [2]int64{0, 100}))
-				var sink *fakeSink
-				err := w.run(func(r *Runner, s *fakeSink) { sink = s; change(w, r, s) })
-				ps := problem.Of(err)
-				if len(ps) != 1 || ps[0].Code != problem.Internal || !strings.Contains(ps[0].Message, "index out of range") ||
-					!strings.Contains(ps[0].Why, "fake_test.go") && !strings.Contains(ps[0].Why, "runner_test.go") {
-					t.Fatalf("got %v", err)
-				}
-				if len(w.table.versions) != 0 || w.source.open != 0 || sink.aborted != 1 {
-					t.Errorf("%d versions, %d chunks open, %d aborted", len(w.table.versions), w.source.open, sink.aborted)
-				}
-			})
-		})
-	}
 }
 
 func TestAMovedSchemaMakesTheBatchAnew(t *testing.T) {
@@ -547,6 +451,10 @@ func TestErrorsOfTheBatch(t *testing.T) {
 		}, problem.SchemaMismatch, "a column more"},
 		{"counts that do not add up", func(w *world, r *Runner, _ *fakeSink) { r.Decoding = &forgetful{Decoding: r.Decoding} },
 			problem.CountMismatch, "9 records were served, but 8 rows"},
+		{"a chunk that got lost", func(w *world, r *Runner, _ *fakeSink) { r.Source = miscount{w.source, 0} },
+			problem.CountMismatch, "partition t-0: offset 4 comes next, but 8 to 9 were read"},
+		{"a chunk that came twice", func(w *world, r *Runner, _ *fakeSink) { r.Source = miscount{w.source, 2} },
+			problem.CountMismatch, "partition t-0: offset 8 comes next, but 4 to "},
 		{"startingOffsets that lack a partition", func(w *world, r *Runner, _ *fakeSink) {
 			r.Options.Starting = stream.Starting{Each: stream.Offsets{"u": {0: 1}}}
 		}, problem.InvalidValue, "t-0"},
@@ -573,29 +481,6 @@ func TestErrorsOfTheBatch(t *testing.T) {
 			})
 		})
 	}
-}
-
-// forgetful loses a row between decoding and reporting.
-type forgetful struct {
-	stream.Decoding
-	lost atomic.Bool
-}
-
-type forgetfulDecoder struct {
-	stream.Decoder
-	lost *atomic.Bool
-}
-
-func (f *forgetful) NewDecoder(s schema) stream.Decoder {
-	return forgetfulDecoder{f.Decoding.NewDecoder(s), &f.lost}
-}
-
-func (f forgetfulDecoder) Report() stream.Report {
-	r := f.Decoder.Report()
-	if p := r.Partitions[tp(0)]; p != nil && p.Rows > 0 && f.lost.CompareAndSwap(false, true) {
-		p.Rows--
-	}
-	return r
 }
 
 func TestGapsAreReportedWhenDataLossIsNoError(t *testing.T) {
@@ -809,27 +694,6 @@ func TestTornOffsetsOfABatchThatDidNotLandArePlannedAgain(t *testing.T) {
 		w.exactlyOnce(ofT(0))
 		if len(w.table.versions) != 1 {
 			t.Errorf("%d versions", len(w.table.versions))
-		}
-	})
-}
-
-func TestWorkersFollowTheSizeOfTheBatch(t *testing.T) {
-	rs := []stream.Range{{Start: 0, End: 1 << 20}}
-	for _, tt := range []struct {
-		bytesPerOffset float64
-		most, want     int
-	}{{0, 8, 8}, {1, 8, 1}, {16, 8, 1}, {40, 8, 2}, {1000, 8, 8}, {1000, 1, 1}} {
-		if got := workersFor(rs, tt.bytesPerOffset, tt.most); got != tt.want {
-			t.Errorf("%v bytes: got %d, want %d", tt.bytesPerOffset, got, tt.want)
-		}
-	}
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, bounds([2]int64{0, 9}))
-		w.o.MaxOffsetsPerTrigger = 5
-		var sink *fakeSink
-		w.ok(func(_ *Runner, s *fakeSink) { sink = s })
-		if d := cmp.Diff([]int{3, 1}, sink.workers); d != "" { // all, while nothing is known; then one for a few bytes
-			t.Error(d)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/siltlake/silt/internal/column"
@@ -70,7 +69,7 @@ func (r *Report) Add(o Report) {
 	maps.Copy(r.Schemas, o.Schemas)
 }
 
-// Count adds n to a reason's count and returns the map, made if it was nil.
+// addCounts adds the counts of src to those of dst and returns it, made if it was nil.
 func addCounts(dst, src map[Reason]int64) map[Reason]int64 {
 	if len(src) > 0 && dst == nil {
 		dst = map[Reason]int64{}
@@ -119,11 +118,14 @@ type Reject struct {
 	Key, Value  []byte // nil: null
 }
 
-// A RecordError is the Reject that stops a FAILFAST query: of its partition, no record of the batch with a lower offset is bad.
-type RecordError struct{ Reject }
-
-func (e *RecordError) Error() string {
-	return fmt.Sprintf("topic %s partition %d offset %d: %v", e.Topic, e.Partition, e.Offset, e.Err)
+// A RecordError is the bad record that stops a FAILFAST query: of its partition, no record of the batch with a lower offset is bad.
+type RecordError struct {
+	TopicPartition
+	Offset int64
+	Reason Reason
+	Err    error // what people read: it names the record
 }
+
+func (e *RecordError) Error() string { return e.Err.Error() }
 
 func (e *RecordError) Unwrap() error { return e.Err }

@@ -3,7 +3,6 @@ package microbatch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -14,7 +13,8 @@ import (
 // A harvest is what the workers of a batch met.
 type harvest struct {
 	report  stream.Report
-	bytes   int64 // of keys and values
+	parts   []stream.Range // what was read, and the gaps
+	bytes   int64          // of keys and values
 	reading time.Duration
 	waited  []time.Duration // of reading, a worker: see waiting
 }
@@ -22,9 +22,9 @@ type harvest struct {
 // A reading is one attempt to read a batch's ranges into a Tx: the source's goroutine sends chunks into one channel, and any worker takes
 // any chunk.
 //
-// The first error ends it. If that is a bad record, no worker begins another chunk, but those that hold a chunk of the same partition with
-// lower offsets read on: chunks of a partition are sent, and so taken, in order, hence the bad record that is reported at the end is the
-// lowest of its partition.
+// The first error ends it. If that is a bad record, chunks of the same partition with lower offsets are read all the same: chunks of a
+// partition are sent, and so received, in order, hence another worker has them already, though perhaps it has not begun. So the bad record
+// that is reported at the end is the lowest of its partition. No other chunk is begun, and workers that read one are told to stop.
 type reading struct {
 	source   stream.Source
 	decoding stream.Decoding
@@ -95,6 +95,7 @@ func (r *reading) harvest(ranges []stream.Range, gaps []stream.Gap) harvest {
 		for tp, n := range w.served {
 			h.report.Partition(tp).Served += n
 		}
+		h.parts = append(h.parts, w.parts...)
 		h.bytes += w.bytes
 		shifts = append(shifts, &w.shift)
 	}
@@ -102,6 +103,7 @@ func (r *reading) harvest(ranges []stream.Range, gaps []stream.Gap) harvest {
 	for _, g := range gaps {
 		p := h.report.Partition(g.TopicPartition)
 		p.Gaps = append(p.Gaps, g)
+		h.parts = append(h.parts, stream.Range{TopicPartition: g.TopicPartition, Start: g.From, End: g.To})
 	}
 	return h
 }
@@ -112,16 +114,15 @@ func (r *reading) fail(w *worker, err error) {
 	defer r.mu.Unlock()
 	var record *stream.RecordError
 	isRecord := errors.As(err, &record)
-	if r.err != nil {
-		if isRecord && r.wants(record.TopicPartition, record.Offset) {
-			r.record = record
-		}
-		return
+	switch {
+	case r.err == nil:
+		r.err, r.record = err, record
+		r.stop()
+	case isRecord && r.wants(record.TopicPartition, record.Offset):
+		r.record = record
 	}
-	r.err, r.record = err, record
-	r.stop()
 	for _, other := range r.workers {
-		if other != w && !(other.holds && r.wants(other.held.TopicPartition, other.held.Start)) {
+		if other != w && other.holds && !r.wants(other.held.TopicPartition, other.held.Start) {
 			other.cancel()
 		}
 	}
@@ -138,9 +139,15 @@ func (r *reading) wants(tp stream.TopicPartition, offset int64) bool {
 func (r *reading) take(w *worker, rg stream.Range) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.held = rg
-	w.holds = r.err == nil || w.ctx.Err() == nil && r.wants(rg.TopicPartition, rg.Start)
+	w.held, w.holds = rg, r.err == nil || r.wants(rg.TopicPartition, rg.Start)
 	return w.holds
+}
+
+// done says that w is through with its chunk.
+func (r *reading) done(w *worker) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.holds = false
 }
 
 // A worker decodes chunks into files of its own.
@@ -150,13 +157,14 @@ type worker struct {
 	cancel context.CancelFunc
 
 	held  stream.Range // the last chunk; under r.mu
-	holds bool         // it was read, or still is
+	holds bool         // it is being read; under r.mu
 
 	records stream.Records
 	decoder stream.Decoder
 	writer  stream.Writer
 	report  stream.Report
 	served  map[stream.TopicPartition]int64
+	parts   []stream.Range // read to their end
 	bytes   int64
 	shift   shift
 }
@@ -175,6 +183,7 @@ func (w *worker) run() {
 			if !w.r.take(w, c.Range()) {
 				return nil
 			}
+			defer w.r.done(w)
 			return w.read(c)
 		})
 		if err != nil {
@@ -205,6 +214,7 @@ func (w *worker) read(c stream.Chunk) error {
 		}
 		if !more {
 			w.served[c.Range().TopicPartition] += c.Served()
+			w.through(c.Range())
 			return nil
 		}
 		if err := w.decoder.Decode(w.ctx, &w.records, w.writer); err != nil {
@@ -217,6 +227,15 @@ func (w *worker) read(c stream.Chunk) error {
 			w.bytes += int64(max(s.Len, 0))
 		}
 	}
+}
+
+// through notes that a range was read to its end.
+func (w *worker) through(r stream.Range) {
+	if n := len(w.parts); n > 0 && w.parts[n-1].TopicPartition == r.TopicPartition && w.parts[n-1].End == r.Start {
+		w.parts[n-1].End = r.End
+		return
+	}
+	w.parts = append(w.parts, r)
 }
 
 // close closes the writer if all went well: files of a batch that is given up are not worth finishing.
@@ -234,22 +253,6 @@ func (w *worker) close() error {
 	return nil
 }
 
-// checkCounts refuses to commit what does not add up: every record that was served is a row or rejected.
-func checkCounts(b stream.Batch, r stream.Report) error {
-	for tp, p := range r.Partitions {
-		var rejected int64
-		for _, n := range p.Rejected {
-			rejected += n
-		}
-		if p.Served != p.Rows+rejected {
-			return problem.New(problem.CountMismatch,
-				"batch %d, partition %v: %d records were served, but %d rows and %d rejected records were counted",
-				b.ID, tp, p.Served, p.Rows, rejected).Fix("report this; nothing was committed")
-		}
-	}
-	return nil
-}
-
 // workersFor is how many workers a batch is worth: one for 16 MiB, all if nothing is known of its size.
 func workersFor(ranges []stream.Range, bytesPerOffset float64, most int) int {
 	const share = 16 << 20
@@ -261,64 +264,4 @@ func workersFor(ranges []stream.Range, bytesPerOffset float64, most int) int {
 		offsets += r.End - r.Start
 	}
 	return min(max(int(float64(offsets)*bytesPerOffset/share), 1), most)
-}
-
-// explain makes an error of a batch what people read. What is a problem already stays as it is.
-func explain(err error, b stream.Batch) error {
-	var record *stream.RecordError
-	var loss *stream.DataLossError
-	switch {
-	case errors.As(err, &record):
-		return badRecord(record)
-	case len(problem.Of(err)) > 0:
-		return err
-	case errors.As(err, &loss):
-		return dataLoss(loss)
-	case errors.Is(err, stream.ErrFenced):
-		p := problem.New(problem.Fenced, "another run of the query has committed batch %d", b.ID).Because(err)
-		return p.Fix("stop the other run; then start again")
-	case errors.Is(err, stream.ErrDiverged):
-		p := problem.New(problem.Diverged, "the table holds batch %d already, and the checkpoint says that it is not committed", b.ID)
-		return p.Because(err).Fix("look for another run of the query; then start again")
-	case errors.Is(err, stream.ErrSchemaMoved):
-		p := problem.New(problem.StoreFailed, "the table's schema changed under batch %d again and again", b.ID).Because(err)
-		p.Retryable = true
-		return p.Fix("look for another writer that changes the table's schema")
-	}
-	return fmt.Errorf("batch %d: %w", b.ID, err)
-}
-
-func dataLoss(e *stream.DataLossError) *problem.Problem {
-	p := problem.New(problem.DataLoss, "%s", e.Reason)
-	p.Err = e
-	if len(e.Gaps) > 0 {
-		p.Where = problem.Record(e.Gaps[0].Topic, e.Gaps[0].Partition, e.Gaps[0].From)
-	}
-	p.Why = "retention removed the records before they were read, or the topic was cut, deleted or made again"
-	return p.Fix("to go on without them, set failOnDataLoss: false; the gap is recorded in the table")
-}
-
-func badRecord(e *stream.RecordError) *problem.Problem {
-	where := problem.Record(e.Topic, e.Partition, e.Offset)
-	where.SchemaID, where.HasSchemaID, where.Field = e.SchemaID, e.HasSchemaID, e.Field
-	code := problem.BadRecord
-	if e.Reason == stream.UnknownID {
-		code = problem.UnknownSchemaID
-	}
-	p := problem.New(code, "bad record (%s)", e.Reason).At(where)
-	if e.Err != nil {
-		p.Message = e.Err.Error()
-	}
-	p.Err = e
-	p.Why = "decode.mode is FAILFAST: the first bad record stops the query, and nothing of its batch is in the table"
-	const modes = "decode.mode: PERMISSIVE to land such records with nulls, or DROP to leave them out"
-	switch e.Reason {
-	case stream.InvalidUTF8:
-		return p.Fix("set decode.key: binary if it is the key, decode.invalidUtf8: keep, or %s", modes)
-	case stream.RecordTooBig, stream.TooDeep:
-		return p.Fix("raise decode.limits, or set %s", modes)
-	case stream.UnknownID:
-		return p.Fix("check that schema.registry.url names the registry of the topic's producers, or set %s", modes)
-	}
-	return p.Fix("set %s", modes)
 }
