@@ -57,6 +57,33 @@ func TestRecordsAreThoseOfAvroRandomGenerator(t *testing.T) {
 	}
 }
 
+// The golden file is what avro-random-generator generates from the same schemas.
+func TestQuickstartsAreThoseOfAvroRandomGenerator(t *testing.T) {
+	golden := lines(t, "quickstart_golden.tsv")
+	if len(golden) != len(Quickstarts()) {
+		t.Errorf("%d quickstarts in the golden file, want %d", len(golden), len(Quickstarts()))
+	}
+	for _, want := range golden {
+		t.Run(want[0], func(t *testing.T) {
+			q, ok := LookupQuickstart(want[0])
+			if !ok {
+				t.Fatal("there is no such quickstart")
+			}
+			g := mustGenerator(t, q.Schema(), GeneratorOptions{Seed: 42})
+			for k, record := range want[1:9] {
+				v, _, err := g.Next(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := fmt.Sprintf("%x", v); got != record {
+					t.Fatalf("record %d: got %s, want %s", k, got, record)
+				}
+				g.Reseed()
+			}
+		})
+	}
+}
+
 // Going on from an offset gives what going on without a break gives, for every annotation with a state.
 func TestAGeneratorGoesOnFromAnOffset(t *testing.T) {
 	for _, c := range lines(t, "generator_cases.tsv") {
