@@ -65,7 +65,8 @@ func Produce(ctx context.Context, p *config.Pipeline, o ProduceOptions) (Produce
 		}
 		done.SchemaID = e.id
 	} else if o.SchemaID != nil || o.Schema != "" || o.Subject != "" {
-		return done, problem.New(problem.Conflict, "a schema is given, and decode.value is binary").Fix("leave the schema out, or add -s decode.value=avro")
+		return done, problem.New(problem.Conflict, "a schema is given, and decode.value is binary").
+			Fix("leave the schema out, or add -s decode.value=avro")
 	}
 	client, err := kafka.ConnectAny(ctx, s.kafka, o.Log)
 	if err != nil {
@@ -155,7 +156,8 @@ func valueCodec(ctx context.Context, p *config.Pipeline, o ProduceOptions) (*avr
 func compile(s registry.Schema) (*avro.Codec, error) {
 	where := problem.Location{SchemaID: s.ID, HasSchemaID: s.ID >= 0}
 	if s.Type != "AVRO" {
-		return nil, problem.New(problem.UnsupportedType, "the schema is %s, which silt does not write yet", s.Type).At(where).Fix("use an Avro schema")
+		return nil, problem.New(problem.UnsupportedType, "the schema is %s, which silt does not write yet", s.Type).At(where).
+			Fix("use an Avro schema")
 	}
 	c, err := avro.ParseCodec(s.Text, s.References)
 	if err != nil {
@@ -326,7 +328,8 @@ func parseLine(line []byte) (l lineRecord, err error) {
 		if !json.Valid(line) {
 			return l, wrongPart("", "the line is no JSON: %v", err)
 		}
-		return l, wrongPart("", "the line is no object of key, value, headers, partition and timestamp; lines that are values alone need --value-only")
+		return l, wrongPart("", "the line is no object of key, value, headers, partition and timestamp; "+
+			"lines that are values alone need --value-only")
 	}
 	for name := range members {
 		known := false

@@ -121,14 +121,14 @@ func pretty(text string) string {
 type schemaVersion struct {
 	Subject    string               `json:"subject,omitempty"`
 	Version    int                  `json:"version,omitempty"`
-	ID         int32                `json:"id"`
+	ID         *int32               `json:"id"` // null: not registered
 	Type       string               `json:"schemaType"`
 	Schema     string               `json:"schema,omitempty"`
 	References []registry.Reference `json:"references,omitempty"`
 }
 
 func versionJSON(v registry.Version) schemaVersion {
-	return schemaVersion{v.Subject, v.Version, v.ID, v.Type, v.Text, v.References}
+	return schemaVersion{v.Subject, v.Version, &v.ID, v.Type, v.Text, v.References}
 }
 
 func referenceText(refs []registry.Reference) string {

@@ -72,6 +72,7 @@ func (c *registryRegisterCmd) dryRun(ctx context.Context, a *app, r *registry.Cl
 		}
 		return incompatible(subject, level, result.Messages)
 	}
-	out := registered{schemaVersion: schemaVersion{Subject: subject, ID: -1, Type: s.Type, Schema: s.Text, References: s.References}, New: true, DryRun: true}
+	v := schemaVersion{Subject: subject, Type: s.Type, Schema: s.Text, References: s.References}
+	out := registered{schemaVersion: v, New: true, DryRun: true}
 	return a.result(c.Output, out, "the registry would take the schema as a new version of subject %s", subject)
 }

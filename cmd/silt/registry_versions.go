@@ -56,7 +56,7 @@ func (c *registryVersionsCmd) Run(a *app) error {
 		table := term.NewTable(term.Column{Name: "version", Right: true}, term.Column{Name: "id", Right: true}, term.Column{Name: "type"},
 			term.Column{Name: "references"})
 		for _, v := range list {
-			table.Row(fmt.Sprint(v.Version), fmt.Sprint(v.ID), v.Type, referenceText(v.References))
+			table.Row(fmt.Sprint(v.Version), fmt.Sprint(*v.ID), v.Type, referenceText(v.References))
 		}
 		return table.Write(a.out, "")
 	})

@@ -166,7 +166,8 @@ func (c *Client) newPeeker(ctx context.Context, l Look) (*peeker, error) {
 		k.parts = append(k.parts, part)
 	}
 	if len(k.parts) == 0 {
-		p := problem.New(problem.BrokerError, "no partition of topic %s can be read", l.Topic).Fix("silt topic describe %s shows the leaders", l.Topic)
+		p := problem.New(problem.BrokerError, "no partition of topic %s can be read", l.Topic).
+			Fix("silt topic describe %s shows the leaders", l.Topic)
 		p.Retryable = true
 		return nil, p
 	}

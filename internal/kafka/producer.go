@@ -48,7 +48,8 @@ func (c *Client) NewProducer(ctx context.Context, topic string) (*Producer, erro
 	if err != nil {
 		return nil, err
 	}
-	own, err := newClient(c.opts, c.log, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedBytes(produceBuffered), kgo.RecordPartitioner(chosenPartition{kgo.StickyKeyPartitioner(nil)}),
+	own, err := newClient(c.opts, c.log, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedBytes(produceBuffered),
+		kgo.RecordPartitioner(chosenPartition{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()))
 	if err != nil {
 		return nil, err
