@@ -150,11 +150,12 @@ func (b *Broker) startCluster(ctx context.Context) error {
 // learnAPIs asks kfake what it serves.
 func (b *Broker) learnAPIs(ctx context.Context) error {
 	inside, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.ClientID("silt-broker"), kgo.DisableClientMetrics(),
+		kgo.MetadataMinAge(10*time.Millisecond), // it asks for topics that were made just now
 		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return b.front.dialInside(ctx) }))
 	if err != nil {
 		return err
 	}
-	b.inside = inside
+	b.inside, b.front.inside = inside, inside
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "silt", "1"
 	resp, err := req.RequestWith(ctx, inside)

@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -56,6 +58,10 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 			c.turns++
 			changed = true
 		}
+	case *kmsg.DeleteRecordsRequest:
+		if changed, err = c.front.keepNewest(req); err != nil {
+			return w, nil, err
+		}
 	case *kmsg.CreateTopicsRequest:
 		answer, w.amend = refuseCreateTopics(req), amendCreateTopics
 	case *kmsg.CreatePartitionsRequest:
@@ -82,6 +88,35 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 // standIn is the smallest request that kfake answers at once.
 func standIn(h header) []byte {
 	return requestFrame(h.correlation, &kmsg.ApiVersionsRequest{})
+}
+
+// keepNewest lets a DeleteRecords request leave the newest record of each partition. kfake would delete the last file of the log with it, and
+// with that, at the next start, the knowledge of which offset comes next: offsets would begin at 0 again.
+func (f *front) keepNewest(req *kmsg.DeleteRecordsRequest) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RequestTimeout)
+	defer cancel()
+	adm := kadm.NewClient(f.inside)
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		starts, err := adm.ListStartOffsets(ctx, t.Topic)
+		if err != nil {
+			return false, err
+		}
+		ends, err := adm.ListEndOffsets(ctx, t.Topic)
+		if err != nil {
+			return false, err
+		}
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			end, ok := ends.Lookup(t.Topic, p.Partition)
+			begin, known := starts.Lookup(t.Topic, p.Partition)
+			if !ok || !known || end.Err != nil || begin.Err != nil || p.Offset != -1 && p.Offset != end.Offset {
+				continue // kfake has an answer of its own, or the newest record stays anyway
+			}
+			p.Offset, changed = max(end.Offset-1, begin.Offset), true
+		}
+	}
+	return changed, nil
 }
 
 // refuseFetch refuses a fetch within a session: the front gives none (KIP-227 lets a broker do so), because a request of a session names the

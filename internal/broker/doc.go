@@ -29,6 +29,6 @@
 //
 // One node, replication factor 1. No ACLs and no quotas: a user may do everything. No share groups, no OAUTHBEARER. A user may log in with
 // any mechanism. Topics with cleanup.policy=compact keep every record: they are never compacted, since kfake's compaction is not safe
-// against a crash. Records deleted by DeleteRecords in the middle of a segment are back after a crash. A transaction whose end was being
+// against a crash. DeleteRecords leaves the newest record, and records that it deleted in the middle of a segment are back after a crash. A transaction whose end was being
 // written when the process died may be committed in some partitions and aborted in others; its producer got no answer.
 package broker

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -20,6 +21,7 @@ type front struct {
 	users   *users
 	records *recordChecker
 	apis    apis
+	inside  *kgo.Client // to kfake, past the front
 	log     *slog.Logger
 	memory  *semaphore.Weighted // bytes of requests in flight
 	ready   chan net.Conn       // to kfake

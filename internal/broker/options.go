@@ -108,10 +108,10 @@ func (o Options) check() error {
 	return nil
 }
 
-// segmentBytes is how large a file of a partition's log becomes: small enough that retention deletes in steps, and that a start, which reads
-// one segment of each partition at a time, needs little memory.
+// segmentBytes is how large a file of a partition's log becomes: small enough that retention deletes in steps, and that a start, where kfake
+// reads a segment of every partition at once, needs little memory; large enough that few files are open.
 func (o Options) segmentBytes() int64 {
-	const least, most = 1 << 20, 16 << 20
+	const least, most = 1 << 20, 8 << 20
 	if o.RetentionBytes < 0 {
 		return most
 	}

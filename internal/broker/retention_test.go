@@ -88,3 +88,35 @@ func TestRetentionDeletesWholeSegmentsAndACrashBringsNothingBack(t *testing.T) {
 		t.Errorf("%d records", got)
 	}
 }
+
+func TestOffsetsGoOnAfterAllRecordsWereDeleted(t *testing.T) {
+	b := start(t, Options{})
+	cl := client(t, b)
+	createTopic(t, cl, "t", 1, nil)
+	produce(t, cl, "t", "a", "b", "c")
+	for _, offset := range []int64{-1, 3} {
+		var all kadm.Offsets
+		all.AddOffset("t", 0, offset, -1)
+		deleted, err := kadm.NewClient(cl).DeleteRecords(testContext(t), all)
+		if err == nil {
+			err = deleted.Error()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := deleted.Lookup("t", 0); got.LowWatermark != 2 {
+			t.Errorf("deleted up to %d: the topic begins at %d, want 2, the newest record", offset, got.LowWatermark)
+		}
+	}
+	dir := b.opts.Dir
+	cl.Close()
+	stop(t, b)
+	b = start(t, Options{Dir: dir})
+	if got := produceBatch(t, b, testBatch(-1, -1, -1, "d")); got != 3 {
+		t.Errorf("the next record is at offset %d, want 3", got)
+	}
+	b = crash(t, b)
+	if got := produceBatch(t, b, testBatch(-1, -1, -1, "e")); got != 4 {
+		t.Errorf("after a crash the next record is at offset %d, want 4", got)
+	}
+}

@@ -110,6 +110,8 @@ def main():
         same = sorted(m.value() for m in got) == sorted(values)
         say(f"produce and consume {codec}", f"{result}, {len(got)} records, {'equal' if same else 'different'}")
 
+    say("create with LogAppendTime", create(admin, topic + "-time", 1, message_timestamp_type="LogAppendTime"))
+
     groups(admin, topic)
     transactions(admin, topic)
 
