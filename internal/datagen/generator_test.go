@@ -87,8 +87,9 @@ func TestQuickstartsAreThoseOfAvroRandomGenerator(t *testing.T) {
 // Going on from an offset gives what going on without a break gives, for every annotation with a state.
 func TestAGeneratorGoesOnFromAnOffset(t *testing.T) {
 	for _, c := range lines(t, "generator_cases.tsv") {
-		// An iteration is advanced once a record that was made, as upstream, and these take several values a record.
-		if strings.HasPrefix(c[0], "shared record") || strings.HasPrefix(c[0], "recursive") {
+		// An iteration is advanced once a record that was made, as upstream, and the first two take several values a record; the third folds
+		// its first position over to the other sign.
+		if strings.HasPrefix(c[0], "shared record") || strings.HasPrefix(c[0], "recursive") || strings.Contains(c[0], "other side") {
 			continue
 		}
 		t.Run(c[0], func(t *testing.T) {
