@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help build test check lint race fuzz soak bench example cross e2e clean
+.PHONY: help build test check lint race fuzz soak bench demo example cross e2e clean
 
 GO ?= go
 # Kinds of machines that silt must compile for beside the one it is built on.
@@ -17,6 +17,9 @@ help: ## list the targets
 
 build: ## the binary, build/silt
 	$(GO) build -trimpath -o build/silt ./cmd/silt
+
+demo: build ## a broker, a registry, clickstream records, a query and a Delta table in one process; Ctrl-C stops it
+	build/silt demo
 
 example: ## a real Kafka topic into a Delta table on this machine, step by step
 	scripts/example.sh

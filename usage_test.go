@@ -44,6 +44,7 @@ func functionName(f *ast.FuncDecl) string {
 
 // reveals lists every function that takes a value out of a secret.Secret, or out of an option that may be one, and what it does with it.
 var reveals = map[string]string{
+	"demo_folder.go demoFolder.complete":         "the demo's own key pair, into files for its owner's clients",
 	"internal/option/option.go Value.Reveal":     "for the parsers of sections",
 	"internal/option/parser.go Parser.String":    "options that are no secrets by nature, though they may have come from a reference",
 	"internal/option/parser.go Parser.Secret":    "makes a Secret of an option that was written in the open",
@@ -54,7 +55,7 @@ var reveals = map[string]string{
 	"internal/option/parser.go Parser.Duration":  "a time span",
 	"internal/broker/users.go users.add":         "a new user's password, for the credentials that are kept of it",
 	"internal/config/config.go walker.path":      "a path",
-	"internal/kafka/client.go newClient":         "user and password, for SASL PLAIN",
+	"internal/kafka/client.go Options.login":     "user and password, for SASL PLAIN",
 	"internal/kafka/options.go parseBrokers":     "addresses of brokers",
 	"internal/kafka/options.go parseTopics":      "names of topics",
 	"internal/kafka/options.go parseStarting":    "offsets",

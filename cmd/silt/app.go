@@ -61,6 +61,7 @@ type cli struct {
 	// What many type first; the same as the command.
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version of silt."`
 
+	Demo     demoCmd     `cmd:"" help:"Run a broker, a registry, a Datagen connector and a pipeline in one process, to try silt."`
 	Run      runCmd      `cmd:"" help:"Run a pipeline: Kafka topics into a Delta table, exactly once."`
 	Table    tableCmd    `cmd:"" help:"Look at a table and prove what is in it."`
 	Topic    topicCmd    `cmd:"" help:"Look at Kafka topics, make them, and write to them."`
@@ -268,9 +269,14 @@ func (a *app) tablePath(p *config.Pipeline, text string) (string, error) {
 
 // say prints a line for people, unless -q or -o json ask for silence.
 func (a *app) say(format string, args ...any) {
-	if !a.quiet && !a.machine {
-		_, _ = io.WriteString(a.status, "  "+term.Clean(fmt.Sprintf(format, args...))+"\n")
+	if a.quiet || a.machine {
+		return
 	}
+	line := term.Clean(fmt.Sprintf(format, args...))
+	if line != "" {
+		line = "  " + line
+	}
+	_, _ = io.WriteString(a.status, line+"\n")
 }
 
 // interruptible returns a context that ends with the first SIGINT or SIGTERM; message is what is said then. The second one ends the

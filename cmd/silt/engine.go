@@ -11,6 +11,7 @@ import (
 
 // An engine is what the subcommands do; tests give another one.
 type engine struct {
+	demo    func(ctx context.Context, o silt.DemoOptions) error
 	run     func(ctx context.Context, p *config.Pipeline, o silt.RunOptions) error
 	verify  func(ctx context.Context, dir string, o silt.VerifyOptions) (verify.Result, error)
 	history func(ctx context.Context, dir string, limit int) ([]*delta.Commit, error)
@@ -18,5 +19,5 @@ type engine struct {
 
 // newEngine is the engine of the binary.
 func newEngine() engine {
-	return engine{run: silt.Run, verify: silt.Verify, history: silt.History}
+	return engine{demo: silt.Demo, run: silt.Run, verify: silt.Verify, history: silt.History}
 }

@@ -75,7 +75,7 @@ func newClient(o Options, log *slog.Logger, more ...kgo.Opt) (*Client, error) {
 			c.tls.InsecureSkipVerify = true // the chain is verified below
 			c.tls.VerifyConnection = verifyChain(o.RootCAs)
 		}
-		opts = append(opts, kgo.SASL(plain.Auth{User: o.Username.Reveal(), Pass: o.Password.Reveal()}.AsMechanism()))
+		opts = append(opts, o.login())
 	}
 	k, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
@@ -83,6 +83,19 @@ func newClient(o Options, log *slog.Logger, more ...kgo.Opt) (*Client, error) {
 	}
 	c.kgo = k
 	return c, nil
+}
+
+func (o Options) login() kgo.Opt {
+	return kgo.SASL(plain.Auth{User: o.Username.Reveal(), Pass: o.Password.Reveal()}.AsMechanism())
+}
+
+// ClientOptions are those with which another franz-go client reaches the same cluster as c does, and logs in: a producer, a log's reader.
+func (c *Client) ClientOptions() []kgo.Opt {
+	opts := []kgo.Opt{kgo.SeedBrokers(c.opts.Brokers...), kgo.SoftwareNameAndVersion("silt", "1"), kgo.Dialer(c.dial), kgo.DisableClientMetrics()}
+	if c.opts.TLS {
+		opts = append(opts, c.opts.login())
+	}
+	return opts
 }
 
 // Close closes the client's connections.

@@ -1,0 +1,406 @@
+package silt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/siltlake/silt/internal/broker"
+	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/datagen"
+	"github.com/siltlake/silt/internal/kafka"
+	"github.com/siltlake/silt/internal/microbatch"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/registry"
+	"github.com/siltlake/silt/internal/registryd"
+	"github.com/siltlake/silt/internal/secret"
+	"github.com/siltlake/silt/internal/stream"
+)
+
+// DemoOptions say what Demo runs. Zero fields but Dir have the defaults of silt demo.
+type DemoOptions struct {
+	Version   string
+	Dir       string
+	Connector string        // a connector's JSON; "": the one in Dir, which the first start writes
+	Rate      float64       // records a second; 0: as the connector's max.interval says
+	For       time.Duration // stop by itself after so long; 0: run until the context ends
+	Env       func(name string) (string, bool)
+	Secrets   *secret.Scrubber // told every secret of the demo; may be nil
+	Log       *slog.Logger
+	OnReady   func(DemoReady) // everything runs, the query begins
+	// OnConnectorEnd tells that the connector wrote all it was asked for.
+	OnConnectorEnd func(records int64)
+	OnProgress     func(microbatch.Progress, microbatch.Extra)
+}
+
+// DemoReady says what runs and where.
+type DemoReady struct {
+	Folder                 string // absolute
+	Broker, Registry       string // host:port, URL
+	Topic                  string
+	Partitions             int
+	Connector              datagen.Config
+	Pipeline               string // its file
+	Table, Checkpoint, Dir string // Dir is the table's folder
+	Resumed                bool   // an earlier demo had made the folder
+}
+
+const (
+	demoPartitions   = 6 // as the tutorial's topic
+	demoBrokerPort   = 9092
+	demoRegistryPort = 8081
+	// demoStop bounds what a stop waits for: the records under way, the running batch, the broker's files.
+	demoStop = 10 * time.Second
+)
+
+// Demo runs a Kafka broker, a Schema Registry, a Datagen connector and a query over what it writes, all in this process and in one folder,
+// until ctx ends, which is a clean stop and no error. The parts talk to each other over the network as they would anywhere, and the query is
+// Run's of the folder's pipeline file. Another start in the folder goes on where this one ends.
+func Demo(ctx context.Context, o DemoOptions) (err error) {
+	o = o.withDefaults()
+	d := &demo{o: o}
+	// Last to start, first to stop.
+	defer func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), demoStop)
+		defer cancel()
+		err = errors.Join(err, d.close(limited))
+	}()
+	if err := d.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return d.run(ctx)
+}
+
+func (o DemoOptions) withDefaults() DemoOptions {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Secrets == nil {
+		o.Secrets = new(secret.Scrubber)
+	}
+	return o
+}
+
+// A demo holds the parts that run.
+type demo struct {
+	o         DemoOptions
+	folder    *demoFolder
+	broker    *broker.Broker
+	client    *kafka.Client
+	journal   *registryd.KafkaJournal
+	producer  *kgo.Client
+	schemas   *registry.Client
+	connector *datagen.Connector
+	pipeline  *config.Pipeline
+	served    chan error // what the registry's server ended with
+	closers   []func(context.Context) error
+
+	mu   sync.Mutex
+	read stream.Offsets // where the query is
+	seen chan struct{}  // gets a value when read changes
+}
+
+// onClose keeps what close calls, in reverse order.
+func (d *demo) onClose(f func(context.Context) error) { d.closers = append(d.closers, f) }
+
+func (d *demo) close(ctx context.Context) error {
+	var errs []error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i](ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// start starts everything that the query needs.
+func (d *demo) start(ctx context.Context) (err error) {
+	if d.o.Connector != "" { // before anything is made
+		if _, err := readConnector(d.o.Connector); err != nil {
+			return err
+		}
+	}
+	if d.folder, err = openDemoFolder(d.o.Dir); err != nil {
+		return err
+	}
+	d.broker, err = broker.Start(ctx, broker.Options{
+		Dir: d.folder.path(demoBrokerDir), PreferPort: demoBrokerPort, Partitions: demoPartitions, Log: d.o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	d.onClose(d.broker.Close)
+	// The folder is this process's alone from here on: the broker has locked it.
+	l, err := d.listen()
+	if err != nil {
+		return err
+	}
+	cfg, err := d.config(l.Addr())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if err := d.serveRegistry(ctx, l); err != nil {
+		return err
+	}
+	return d.startConnector(ctx, cfg)
+}
+
+// listen opens the registry's port: the one that it had, at the first start 8081 if it is free, else any.
+func (d *demo) listen() (net.Listener, error) {
+	open := func(port int) (net.Listener, error) {
+		return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	}
+	if kept := d.folder.state.RegistryPort; kept != 0 {
+		l, err := open(kept)
+		if err != nil {
+			return nil, problem.New(problem.PortTaken, "the registry cannot listen on port %d: %w", kept, err).
+				Fix("stop what uses it; the demo's files name it, so it is not changed behind your back")
+		}
+		return l, nil
+	}
+	l, err := open(demoRegistryPort)
+	if err != nil {
+		l, err = open(0)
+	}
+	if err != nil {
+		return nil, problem.New(problem.PortTaken, "the registry finds no free port: %w", err)
+	}
+	return l, nil
+}
+
+// config reads the connector and the pipeline, and writes what is missing of the folder's files before.
+func (d *demo) config(registryAddr net.Addr) (datagen.Config, error) {
+	f := d.folder
+	if err := f.complete(d.broker, registryAddr.(*net.TCPAddr).Port); err != nil {
+		return datagen.Config{}, err
+	}
+	for _, s := range []secret.Secret{d.broker.APIKey().Password, secret.New(f.state.RegistrySecret)} {
+		d.o.Secrets.Add(s)
+	}
+	cfg, err := f.connector(d.o.Connector)
+	if err != nil {
+		return cfg, err
+	}
+	for _, s := range cfg.Secrets() {
+		d.o.Secrets.Add(s)
+	}
+	if err := f.writePipeline(cfg); err != nil {
+		return cfg, err
+	}
+	if d.pipeline, err = config.Load(f.path(demoPipeline), config.Options{Env: d.o.Env, Secrets: d.o.Secrets}); err != nil {
+		return cfg, err
+	}
+	s, err := parse(d.pipeline)
+	if err != nil {
+		return cfg, err
+	}
+	if len(s.kafka.Topics) != 1 || s.kafka.Topics[0] != cfg.Topic {
+		return cfg, problem.New(problem.Conflict, "the connector writes topic %s, and this demo's pipeline reads %v", cfg.Topic, s.kafka.Topics).
+			At(problem.File(d.pipeline.File)).Fix("give the connector a demo of its own: --dir FOLDER")
+	}
+	return cfg, nil
+}
+
+// serveRegistry starts the registry over the broker.
+func (d *demo) serveRegistry(ctx context.Context, l net.Listener) error {
+	s, err := parse(d.pipeline)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if d.client, err = kafka.ConnectAny(ctx, s.kafka, d.o.Log); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	d.onClose(func(context.Context) error { d.client.Close(); return nil })
+	d.journal, err = registryd.OpenKafka(ctx, registryd.KafkaOptions{Brokers: s.kafka.Brokers, Opts: d.client.ClientOptions()})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	d.onClose(func(context.Context) error { d.journal.Close(); return nil })
+	server, err := registryd.Open(ctx, d.journal, registryd.Options{
+		Logins: []registryd.Login{{Key: secret.New(d.folder.state.RegistryKey), Secret: secret.New(d.folder.state.RegistrySecret)}}, Log: d.o.Log,
+	})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	d.onClose(func(context.Context) error { server.Close(); return nil })
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.served = make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.served <- problem.Catch("the registry", func() error { return server.Serve(serving, l) })
+	}()
+	d.onClose(func(context.Context) error { stop(); <-done; return nil })
+	if s.decode.Parses() {
+		d.schemas = registry.New(s.registry, registry.Env{Log: d.o.Log})
+		d.onClose(func(context.Context) error { d.schemas.Close(); return nil })
+	}
+	return nil
+}
+
+// startConnector makes the topic and starts to write into it.
+func (d *demo) startConnector(ctx context.Context, cfg datagen.Config) error {
+	topics, err := d.client.Topics(ctx, false)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, t := range topics {
+		found = found || t.Name == cfg.Topic
+	}
+	if !found {
+		if err := d.client.CreateTopic(ctx, kafka.NewTopic{Name: cfg.Topic, Partitions: demoPartitions, Replication: -1}); err != nil {
+			return err
+		}
+	}
+	opts := append(d.client.ClientOptions(), kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.ProducerLinger(demoLinger(d.o.Rate)))
+	if d.producer, err = kgo.NewClient(opts...); err != nil {
+		return err
+	}
+	d.onClose(func(context.Context) error { d.producer.Close(); return nil })
+	deps := datagen.Deps{Producer: d.producer, Offsets: d.folder.offsets(), Rate: d.o.Rate, Log: d.o.Log}
+	if d.schemas != nil {
+		deps.Registrar = registrar{d.schemas}
+	}
+	d.connector = datagen.New(cfg, deps)
+	return d.connector.Start(ctx)
+}
+
+// demoLinger is how long a record may wait for others: records of a high rate shall share batches.
+func demoLinger(rate float64) time.Duration {
+	if rate > 1000 {
+		return 10 * time.Millisecond
+	}
+	return 0
+}
+
+// A registrar registers Datagen's schemas.
+type registrar struct{ c *registry.Client }
+
+func (r registrar) Register(ctx context.Context, subject, schema string) (int32, error) {
+	return r.c.Register(ctx, subject, registry.NewSchema{Text: schema})
+}
+
+// run runs the query until something ends.
+func (d *demo) run(ctx context.Context) error {
+	if d.o.OnReady != nil {
+		d.o.OnReady(d.ready())
+	}
+	d.seen = make(chan struct{}, 1)
+	querying, stopQuery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopQuery()
+	ran := make(chan error, 1)
+	go func() {
+		ran <- problem.Catch("the query", func() error {
+			return Run(querying, d.pipeline, RunOptions{Version: d.o.Version, Log: d.o.Log, OnProgress: d.progress})
+		})
+	}()
+	wrote := make(chan error, 1)
+	writing, stopWaiting := context.WithCancel(ctx)
+	defer stopWaiting()
+	go func() {
+		wrote <- problem.Catch("the connector", func() error { return d.connector.Wait(writing) })
+	}()
+	var elapsed <-chan time.Time
+	if d.o.For > 0 {
+		timer := time.NewTimer(d.o.For)
+		defer timer.Stop()
+		elapsed = timer.C
+	}
+	err := d.wait(ctx, ran, wrote, elapsed)
+	d.connector.Stop()
+	if err == nil && ctx.Err() == nil {
+		d.catchUp(ctx)
+	}
+	stopQuery()
+	if err == nil {
+		err = <-ran
+	}
+	return err
+}
+
+// wait returns when the demo shall stop, or with the error that ends it. A query that has ended is an error, which ran no longer holds.
+func (d *demo) wait(ctx context.Context, ran, wrote <-chan error, elapsed <-chan time.Time) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-elapsed:
+			return nil
+		case err := <-ran:
+			return cmp.Or(err, error(problem.New(problem.Usage, "the query has ended: %s says trigger.availableNow", d.pipeline.File).
+				Fix("leave the trigger out; silt run -c %s with it runs beside the demo", d.pipeline.File)))
+		case err := <-d.served:
+			return cmp.Or(err, errors.New("the registry has ended"))
+		case err := <-wrote:
+			if err != nil {
+				return err
+			}
+			if wrote = nil; ctx.Err() == nil && d.o.OnConnectorEnd != nil {
+				var n int64
+				for _, t := range d.connector.Status().Tasks {
+					n += t.Records
+				}
+				d.o.OnConnectorEnd(n)
+			}
+		}
+	}
+}
+
+// progress keeps where the query is.
+func (d *demo) progress(p microbatch.Progress, e microbatch.Extra) {
+	d.mu.Lock()
+	d.read = p.End
+	d.mu.Unlock()
+	select {
+	case d.seen <- struct{}{}:
+	default:
+	}
+	if d.o.OnProgress != nil {
+		d.o.OnProgress(p, e)
+	}
+}
+
+// catchUp waits until the query has read what the connector wrote, but not for ever.
+func (d *demo) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, demoStop)
+	defer cancel()
+	topic, err := d.client.Topic(ctx, d.connector.Config().Topic)
+	for err == nil {
+		d.mu.Lock()
+		behind := false
+		for _, p := range topic.Partitions {
+			end, _ := d.read.Get(topic.Name, p.Partition)
+			behind = behind || end < p.Next
+		}
+		d.mu.Unlock()
+		if !behind {
+			return
+		}
+		select {
+		case <-d.seen:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	d.o.Log.Warn("the query has not read all that was written; the next start goes on", "error", err)
+}
+
+func (d *demo) ready() DemoReady {
+	f := d.folder
+	return DemoReady{
+		Folder: f.dir, Broker: d.broker.Addr(), Registry: f.registryURL(), Topic: d.connector.Config().Topic, Partitions: demoPartitions,
+		Connector: d.connector.Config(), Pipeline: d.pipeline.File,
+		Table: d.pipeline.Table.String(), Checkpoint: d.pipeline.Checkpoint.String(), Dir: d.pipeline.Table.Dir, Resumed: f.resumed,
+	}
+}
+
+var _ datagen.Registrar = registrar{}
