@@ -6,11 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/siltlake/silt/internal/broker"
 	"github.com/siltlake/silt/internal/config"
@@ -97,9 +96,6 @@ type demo struct {
 	folder    *demoFolder
 	broker    *broker.Broker
 	client    *kafka.Client
-	journal   *registryd.KafkaJournal
-	producer  *kgo.Client
-	schemas   *registry.Client
 	connector *datagen.Connector
 	pipeline  *config.Pipeline
 	served    chan error // what the registry's server ended with
@@ -138,7 +134,7 @@ func (d *demo) start(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(d.broker.Close)
-	// The folder is this process's alone from here on: the broker has locked it.
+	// The folder is this process's alone from here on: the broker has locked its own in it.
 	l, err := d.listen()
 	if err != nil {
 		return err
@@ -209,84 +205,63 @@ func (d *demo) config(registryAddr net.Addr) (datagen.Config, error) {
 	return cfg, nil
 }
 
-// serveRegistry starts the registry over the broker.
+// serveRegistry starts the registry over the broker, and returns when it answers.
 func (d *demo) serveRegistry(ctx context.Context, l net.Listener) error {
-	s, err := parse(d.pipeline)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	if d.client, err = kafka.ConnectAny(ctx, s.kafka, d.o.Log); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	d.onClose(func(context.Context) error { d.client.Close(); return nil })
-	d.journal, err = registryd.OpenKafka(ctx, registryd.KafkaOptions{Brokers: s.kafka.Brokers, Opts: d.client.ClientOptions()})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	d.onClose(func(context.Context) error { d.journal.Close(); return nil })
-	server, err := registryd.Open(ctx, d.journal, registryd.Options{
-		Logins: []registryd.Login{{Key: secret.New(d.folder.state.RegistryKey), Secret: secret.New(d.folder.state.RegistrySecret)}}, Log: d.o.Log,
-	})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	d.onClose(func(context.Context) error { server.Close(); return nil })
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	answers, done := make(chan struct{}), make(chan struct{})
 	d.served = make(chan error, 1)
-	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.served <- problem.Catch("the registry", func() error { return server.Serve(serving, l) })
+		d.served <- problem.Catch("the registry", func() error {
+			return ServeRegistry(serving, l, ServeRegistryOptions{
+				Pipeline: d.pipeline, Log: d.o.Log, OnStart: func() { close(answers) },
+				Logins: []registryd.Login{{Key: secret.New(d.folder.state.RegistryKey), Secret: secret.New(d.folder.state.RegistrySecret)}},
+			})
+		})
 	}()
 	d.onClose(func(context.Context) error { stop(); <-done; return nil })
-	if s.decode.Parses() {
-		d.schemas = registry.New(s.registry, registry.Env{Log: d.o.Log})
-		d.onClose(func(context.Context) error { d.schemas.Close(); return nil })
+	select {
+	case <-answers:
+		return nil
+	case err := <-d.served:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
 }
 
 // startConnector makes the topic and starts to write into it.
 func (d *demo) startConnector(ctx context.Context, cfg datagen.Config) error {
+	s, err := parse(d.pipeline)
+	if err != nil {
+		return err
+	}
+	if d.client, err = kafka.ConnectAny(ctx, s.kafka, d.o.Log); err != nil {
+		return err
+	}
+	d.onClose(func(context.Context) error { d.client.Close(); return nil })
 	topics, err := d.client.Topics(ctx, false)
 	if err != nil {
 		return err
 	}
-	found := false
-	for _, t := range topics {
-		found = found || t.Name == cfg.Topic
-	}
-	if !found {
+	if !slices.ContainsFunc(topics, func(t kafka.Topic) bool { return t.Name == cfg.Topic }) {
 		if err := d.client.CreateTopic(ctx, kafka.NewTopic{Name: cfg.Topic, Partitions: demoPartitions, Replication: -1}); err != nil {
 			return err
 		}
 	}
-	opts := append(d.client.ClientOptions(), kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.ProducerLinger(demoLinger(d.o.Rate)))
-	if d.producer, err = kgo.NewClient(opts...); err != nil {
+	producer, err := d.client.NewProducer(context.WithoutCancel(ctx), cfg.Topic)
+	if err != nil {
 		return err
 	}
-	d.onClose(func(context.Context) error { d.producer.Close(); return nil })
-	deps := datagen.Deps{Producer: d.producer, Offsets: d.folder.offsets(), Rate: d.o.Rate, Log: d.o.Log}
-	if d.schemas != nil {
-		deps.Registrar = registrar{d.schemas}
+	d.onClose(func(context.Context) error { producer.Close(); return nil })
+	deps := datagen.Deps{Producer: sender{producer}, Offsets: d.folder.offsets(), Rate: d.o.Rate}
+	if cfg.Output == datagen.Avro {
+		schemas := registry.New(s.registry, registry.Env{Log: d.o.Log})
+		d.onClose(func(context.Context) error { schemas.Close(); return nil })
+		deps.Registrar = registrar{schemas}
 	}
 	d.connector = datagen.New(cfg, deps)
 	return d.connector.Start(ctx)
-}
-
-// demoLinger is how long a record may wait for others: records of a high rate shall share batches.
-func demoLinger(rate float64) time.Duration {
-	if rate > 1000 {
-		return 10 * time.Millisecond
-	}
-	return 0
-}
-
-// A registrar registers Datagen's schemas.
-type registrar struct{ c *registry.Client }
-
-func (r registrar) Register(ctx context.Context, subject, schema string) (int32, error) {
-	return r.c.Register(ctx, subject, registry.NewSchema{Text: schema})
 }
 
 // run runs the query until something ends.
@@ -402,5 +377,3 @@ func (d *demo) ready() DemoReady {
 		Table: d.pipeline.Table.String(), Checkpoint: d.pipeline.Checkpoint.String(), Dir: d.pipeline.Table.Dir, Resumed: f.resumed,
 	}
 }
-
-var _ datagen.Registrar = registrar{}

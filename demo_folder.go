@@ -156,14 +156,14 @@ func (f *demoFolder) complete(b *broker.Broker, registryPort int) error {
 		demoSecretsDir + "/api-secret":          password,
 		demoSecretsDir + "/registry-api-key":    f.state.RegistryKey,
 		demoSecretsDir + "/registry-api-secret": f.state.RegistrySecret,
-		demoClient: lines(
+		demoClient: textOf(
 			"bootstrap.servers="+f.broker, "security.protocol=SASL_SSL", "sasl.mechanism=PLAIN",
 			fmt.Sprintf(`sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="%s" password="%s";`, user, password),
 			"ssl.truststore.type=PEM", "ssl.truststore.location="+f.path(demoCA)),
-		demoLibrdkafka: lines(
+		demoLibrdkafka: textOf(
 			"bootstrap.servers="+f.broker, "security.protocol=SASL_SSL", "sasl.mechanisms=PLAIN", "sasl.username="+user, "sasl.password="+password,
 			"ssl.ca.location="+f.path(demoCA)),
-		demoRegistry: lines(
+		demoRegistry: textOf(
 			"schema.registry.url="+f.registryURL(), "basic.auth.credentials.source=USER_INFO",
 			"basic.auth.user.info="+f.state.RegistryKey+":"+f.state.RegistrySecret),
 	}
@@ -184,7 +184,7 @@ func (f *demoFolder) keep() error {
 	return f.write(demoState, append(b, '\n'))
 }
 
-func lines(l ...string) string { return strings.Join(l, "\n") + "\n" }
+func textOf(lines ...string) string { return strings.Join(lines, "\n") + "\n" }
 
 // connector reads a connector's JSON: file's, or the folder's own, which is the tutorial's and is written first if it is not there.
 func (f *demoFolder) connector(file string) (datagen.Config, error) {
@@ -234,7 +234,7 @@ func (f *demoFolder) writePipeline(c datagen.Config) error {
 		}
 	}
 	value, columns, registry := "avro", []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", "valueSchemaId", "parsedValue"},
-		lines("registry:",
+		textOf("registry:",
 			"  schema.registry.url: "+f.registryURL(),
 			"  basic.auth.credentials.source: USER_INFO",
 			"  basic.auth.user.info: ${file:"+f.path(demoSecretsDir+"/registry-api-key")+"}:${file:"+f.path(demoSecretsDir+"/registry-api-secret")+"}",
@@ -242,7 +242,7 @@ func (f *demoFolder) writePipeline(c datagen.Config) error {
 	if c.Output != datagen.Avro {
 		value, columns, registry = "binary", []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", "value"}, ""
 	}
-	text := lines(
+	text := textOf(
 		"# What silt demo runs; change it and start the demo again. While the demo runs, other commands find its broker and registry here:",
 		"#   silt topic peek "+c.Topic+" -c pipeline.yaml",
 		"name: demo",
@@ -259,13 +259,13 @@ func (f *demoFolder) writePipeline(c datagen.Config) error {
 		"    subscribe: "+c.Topic,
 		"    startingOffsets: earliest",
 		"    failOnDataLoss: false # a demo that rested for longer than its topic keeps records goes on",
-		"") + registry + lines(
+		"") + registry + textOf(
 		"decode:",
 		"  key: string",
 		"  value: "+value,
 		"  mode: FAILFAST",
 		"",
-		"select:") + "  - " + strings.Join(columns, "\n  - ") + "\n" + lines("",
+		"select:") + "  - " + strings.Join(columns, "\n  - ") + "\n" + textOf("",
 		"sink:",
 		"  delta:",
 		"    path: "+f.path(f.state.Table),

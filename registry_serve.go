@@ -8,10 +8,7 @@ import (
 
 	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/kafka"
-	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/registryd"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 // ServeRegistryOptions say where a registry keeps its schemas, and who may call it.
@@ -36,10 +33,12 @@ func ServeRegistry(ctx context.Context, l net.Listener, o ServeRegistryOptions) 
 		if err := o.Pipeline.Err(problems); err != nil {
 			return err
 		}
-		var err error
-		if k.Brokers, k.Opts, err = brokerLogin(options); err != nil {
+		client, err := kafka.ConnectAny(ctx, options, o.Log)
+		if err != nil {
 			return err
 		}
+		defer client.Close()
+		k.Brokers, k.Opts = options.Brokers, client.ClientOptions()
 	}
 	journal, err := registryd.OpenKafka(ctx, k)
 	if err != nil {
@@ -55,19 +54,4 @@ func ServeRegistry(ctx context.Context, l net.Listener, o ServeRegistryOptions) 
 		o.OnStart()
 	}
 	return r.Serve(ctx, l)
-}
-
-// brokerLogin is what a client needs to log in where a pipeline does.
-func brokerLogin(o kafka.Options) ([]string, []kgo.Opt, error) {
-	if !o.TLS {
-		return o.Brokers, nil, nil
-	}
-	if o.AnyHost {
-		return nil, nil, problem.New(problem.Unsupported, "a registry does not keep its schemas on brokers whose host name is not verified").
-			Fix("leave kafka.ssl.endpoint.identification.algorithm out")
-	}
-	return o.Brokers, []kgo.Opt{
-		kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs}),
-		kgo.SASL(plain.Auth{User: o.Username.Reveal(), Pass: o.Password.Reveal()}.AsMechanism()),
-	}, nil
 }

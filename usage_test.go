@@ -67,7 +67,6 @@ var reveals = map[string]string{
 	"internal/registry/options.go truststore":    "the name of a file, the certificates of authorities",
 	"internal/registry/registry.go New":          "the password, for its scrubber",
 	"internal/registry/request.go Client.sendTo": "the Authorization header",
-	"registry_serve.go brokerLogin":              "user and password, for SASL PLAIN of the registry's topic",
 	"internal/registryd/http.go newGuard":        "keys and secrets, for their digests",
 	"internal/decode/options.go parseSelect":     "names of columns",
 	"internal/table/options.go ParseOptions":     "the name of a codec",
