@@ -245,7 +245,7 @@ func (d *demo) startConnector(ctx context.Context, cfg datagen.Config) error {
 		return err
 	}
 	if !slices.ContainsFunc(topics, func(t kafka.Topic) bool { return t.Name == cfg.Topic }) {
-		if err := d.client.CreateTopic(ctx, kafka.NewTopic{Name: cfg.Topic, Partitions: demoPartitions, Replication: -1}); err != nil {
+		if _, _, err := d.client.CreateTopic(ctx, kafka.NewTopic{Name: cfg.Topic, Partitions: demoPartitions, Replication: -1}); err != nil {
 			return err
 		}
 	}
