@@ -39,7 +39,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-// A catalog holds the compiled schemas of all workers.
+// A catalog holds the compiled schemas of all workers, for as long as the query runs: a registry that is down stops no id that is known.
 type catalog struct {
 	o       Options
 	schemas Schemas
@@ -64,13 +64,13 @@ func (c *catalog) get(ctx context.Context, id int32) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k, err = c.compile(s); err != nil {
-		return nil, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if other := c.known[id]; other != nil { // two workers met the id at once
-		return other, nil
+	if k := c.known[id]; k != nil { // another worker met the id at the same time
+		return k, nil
+	}
+	if k, err = c.compile(s); err != nil {
+		return nil, err
 	}
 	c.known[id] = k
 	return k, nil

@@ -1,8 +1,8 @@
-// Package registry is the client of a Schema Registry: the writer's schema of an id, with what it refers to, fetched once and kept for
-// ever, because an id never changes its meaning.
+// Package registry is the client of a Schema Registry: the writer's schema of an id, with what it refers to. An id never changes its
+// meaning: callers keep what they make of a schema, and the client keeps none.
 //
-// A registry that is down must not stop ids that are known, and must not end the query for one that is not: after the start's probe,
-// whatever the registry answers but a schema or "no such schema" is asked again until the caller gives up (docs/bad-records.md).
+// A registry that is down must not end the query: after the start's probe, whatever the registry answers but a schema or "no such schema"
+// is asked again until the caller gives up (docs/bad-records.md).
 package registry
 
 import (
@@ -82,7 +82,6 @@ type Client struct {
 	maxReferences int
 
 	mu       sync.Mutex
-	known    map[int32]Schema
 	unknown  map[int32]time.Time // until when
 	flights  map[int32]*flight
 	endpoint int // the one that answered last
@@ -132,7 +131,7 @@ func New(o Options, env Env) *Client {
 		}
 	}
 	c := &Client{o: o, env: env, maxBytes: maxAnswerBytes, maxReferences: maxReferences,
-		known: map[int32]Schema{}, unknown: map[int32]time.Time{}, flights: map[int32]*flight{}}
+		unknown: map[int32]time.Time{}, flights: map[int32]*flight{}}
 	c.http = &http.Client{Transport: env.Transport, CheckRedirect: sameHost}
 	for _, e := range o.Endpoints {
 		c.scrub.Add(e.Login)
@@ -161,17 +160,13 @@ func (c *Client) Close() {
 	c.http.CloseIdleConnections()
 }
 
-// Schema returns the schema of an id. It asks the registry for an id that it does not know yet, as long as ctx lives. The error is
+// Schema returns the schema of an id: it asks the registry, as long as ctx lives, once for all who ask at the same time. The error is
 // ErrUnknownID, a *BrokenError or the context's.
 func (c *Client) Schema(ctx context.Context, id int32) (Schema, error) {
 	if id < 0 { // no registry gives such an id out
 		return Schema{}, ErrUnknownID
 	}
 	c.mu.Lock()
-	if s, ok := c.known[id]; ok {
-		c.mu.Unlock()
-		return s, nil
-	}
 	if until, ok := c.unknown[id]; ok {
 		if c.env.Now().Before(until) {
 			c.mu.Unlock()
@@ -222,10 +217,7 @@ func (c *Client) start(ctx context.Context, id int32) *flight {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		f.schema, f.err = s, err
-		switch {
-		case err == nil:
-			c.known[id] = s
-		case errors.Is(err, ErrUnknownID):
+		if errors.Is(err, ErrUnknownID) {
 			c.remember(id)
 		}
 		if c.flights[id] == f {
