@@ -109,25 +109,7 @@ func TestEveryAcknowledgedRecordSurvivesKillsOnce(t *testing.T) {
 	}
 	_ = broker.Wait()
 
-	b = start(t, Options{Dir: dir})
-	seen := map[string]int{}
-	newest := [3]int{-1, -1, -1}
-	reader := client(t, b, kgo.ConsumeTopics("t"))
-	for got := 0; got < n; {
-		fetches := reader.PollFetches(testContext(t))
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("after %d of %d records: %v", got, n, err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			got++
-			seen[string(r.Value)]++
-			i, _ := strconv.Atoi(string(r.Value))
-			if i <= newest[r.Partition] {
-				t.Errorf("record %d after %d in partition %d", i, newest[r.Partition], r.Partition)
-			}
-			newest[r.Partition] = i
-		})
-	}
+	seen := readNumbers(t, start(t, Options{Dir: dir}), n)
 	for v := range acknowledged {
 		if seen[v] != 1 {
 			t.Errorf("acknowledged record %s is there %d times", v, seen[v])
@@ -150,6 +132,30 @@ func crash(t *testing.T, b *Broker) *Broker {
 		t.Fatal(err)
 	}
 	return start(t, Options{Dir: dir})
+}
+
+// readNumbers reads n records of topic t, which are numbers that ascend in each of three partitions, and counts each.
+func readNumbers(t *testing.T, b *Broker, n int) map[string]int {
+	t.Helper()
+	seen := map[string]int{}
+	newest := [3]int{-1, -1, -1}
+	reader := client(t, b, kgo.ConsumeTopics("t"))
+	for got := 0; got < n; {
+		fetches := reader.PollFetches(testContext(t))
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("after %d of %d records: %v", got, n, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			got++
+			seen[string(r.Value)]++
+			i, _ := strconv.Atoi(string(r.Value))
+			if i <= newest[r.Partition] {
+				t.Errorf("record %d after %d in partition %d", i, newest[r.Partition], r.Partition)
+			}
+			newest[r.Partition] = i
+		})
+	}
+	return seen
 }
 
 func TestAProducerThatSendsAgainAfterACrashDoublesNothing(t *testing.T) {
