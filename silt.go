@@ -26,23 +26,21 @@ import (
 
 // RunOptions are what Run needs beside the pipeline file. Zero fields have the defaults of silt run.
 type RunOptions struct {
-	Version     string // of silt, for commits and files; "" is devel
-	NewQuery    bool   // a new checkpoint on a table that holds the topic's rows already
-	StopTimeout time.Duration
-	Workers     int   // 0: one a CPU, as far as Memory has room for them
-	Memory      int64 // budget of fetched data and open files, in bytes; 0: 256 MiB
+	Version     string        // of silt, for commits and files; "" is devel
+	NewQuery    bool          // a new checkpoint on a table that holds the topic's rows already
+	StopTimeout time.Duration // see microbatch.Options
+	Workers     int           // 0: one a CPU, as far as Memory has room for them
+	Memory      int64         // budget of fetched data and open files, in bytes
 	Trace       stream.Trace
 	Log         *slog.Logger
 	OnStart     func() // every option is right, nothing is connected yet
 	OnProgress  func(microbatch.Progress, microbatch.Extra)
 }
 
-const defaultMemory = 256 << 20
-
 // Run runs a pipeline until ctx ends, which is a clean stop and no error, until everything is read that availableNow asked for, or until an
 // error that does not heal. Errors are *problem.Problem or problem.List where a person can act on them.
 //
-// The checks at the start go from near to far: the file's options, the broker and its login, the topic, the registry, the table's and the
+// The checks at the start, in this order: the file's options, the broker and its login, the topic, the registry, the table's and the
 // checkpoint's paths, and then what checkpoint and table say of each other. Nothing is written before all of them passed.
 func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	o = o.withDefaults()
@@ -55,7 +53,7 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	}
 	client, err := kafka.Connect(ctx, s.kafka, o.Log)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer client.Close()
 	var schemas decode.Schemas
@@ -63,7 +61,7 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 		c := registry.New(s.registry, registry.Env{Log: o.Log})
 		defer c.Close()
 		if err := c.Probe(ctx); err != nil {
-			return err
+			return unlessStopped(ctx, err)
 		}
 		schemas = c
 	}
@@ -99,12 +97,20 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	return runner.Run(ctx)
 }
 
+// unlessStopped is the error of a check, or nil if ctx ended: whatever the check says then, nobody knows what it would have said.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 func (o RunOptions) withDefaults() RunOptions {
 	if o.Version == "" {
 		o.Version = "devel"
 	}
 	if o.Memory == 0 {
-		o.Memory = defaultMemory
+		o.Memory = stream.DefaultMemory
 	}
 	if o.Workers == 0 {
 		o.Workers = min(runtime.GOMAXPROCS(0), stream.MostWorkers(o.Memory))

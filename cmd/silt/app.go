@@ -14,8 +14,11 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/microbatch"
+	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
+	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/internal/term"
 )
 
@@ -104,7 +107,8 @@ func (a *app) main(args []string) (status int) {
 	parser, err := kong.New(&flags, kong.Name("silt"),
 		kong.Description("Kafka to Delta Lake, exactly once, in one binary."),
 		kong.Writers(a.out, a.status),
-		kong.Vars{"version": versionOf(a.build).String()},
+		kong.Vars{"version": versionOf(a.build).String(), "stopTimeout": microbatch.DefaultStopTimeout.String(),
+			"memory": option.FormatSize(stream.DefaultMemory)},
 		kong.Exit(func(status int) { panic(exited(status)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 	)

@@ -22,9 +22,9 @@ type runCmd struct {
 	Set         []string `short:"s" placeholder:"PATH=VALUE" sep:"none" help:"Override a value of the file; may be repeated."`
 	Once        bool     `help:"Read what is there now and stop, as -s trigger.availableNow=true."`
 	NewQuery    bool     `help:"Begin with a new checkpoint on a table that holds the topic's rows already."`
-	StopTimeout span     `default:"10s" placeholder:"TIME" env:"SILT_STOP_TIMEOUT" help:"Time to commit the batch after SIGINT or SIGTERM (${default})."`
+	StopTimeout span     `default:"${stopTimeout}" placeholder:"TIME" env:"SILT_STOP_TIMEOUT" help:"Time to commit the batch after SIGINT or SIGTERM (${default})."`
 	Workers     int      `default:"0" placeholder:"N" env:"SILT_WORKERS" help:"Goroutines that decode and write; by default one a CPU, as memory allows."`
-	Memory      size     `default:"256MiB" placeholder:"SIZE" env:"SILT_MEMORY" help:"Budget for fetched data and open files (${default})."`
+	Memory      size     `default:"${memory}" placeholder:"SIZE" env:"SILT_MEMORY" help:"Budget for fetched data and open files (${default})."`
 	outputFlag
 }
 
@@ -67,6 +67,9 @@ func (c *runCmd) Validate() error {
 	if most := stream.MostWorkers(int64(c.Memory)); c.Workers > most {
 		return problem.New(problem.Usage, "--memory %s has room for %s, and --workers is %d", option.FormatSize(int64(c.Memory)),
 			term.Plural(int64(most), "worker"), c.Workers).Fix("raise --memory, or leave --workers out")
+	}
+	if c.StopTimeout == 0 {
+		return problem.New(problem.Usage, "--stop-timeout is 0; want a time in which a batch can commit, such as 10s")
 	}
 	if c.Config == "" {
 		return problem.New(problem.Usage, "silt run needs a pipeline file").Fix("silt run -c pipeline.yaml")

@@ -23,7 +23,7 @@ import (
 
 // A SourceConfig is what a Source needs beside the client. The zero value works.
 type SourceConfig struct {
-	// Budget bounds the memory of fetched data; nil: a budget of its own for one worker within 256 MiB.
+	// Budget bounds the memory of fetched data; nil: a budget of its own for one worker within stream.DefaultMemory.
 	Budget *stream.Budget
 	// QueryName ends the name of the consumer group that Publish tells, unless kafka.group.id names it; without either, Publish does
 	// nothing.
@@ -35,7 +35,6 @@ type SourceConfig struct {
 }
 
 const (
-	defaultBudget   = 256 << 20
 	defaultMaxBatch = 64 << 20
 )
 
@@ -69,7 +68,7 @@ func NewSource(c *Client, config SourceConfig) *Source {
 		views: map[string]topicView{}, gone: map[string]bool{},
 		densities: map[stream.TopicPartition]density{}}
 	if s.budget == nil {
-		s.budget = stream.NewBudget(defaultBudget, 1)
+		s.budget = stream.NewBudget(stream.DefaultMemory, 1)
 	}
 	if s.maxBatch == 0 {
 		s.maxBatch = defaultMaxBatch

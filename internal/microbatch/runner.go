@@ -22,7 +22,7 @@ type Options struct {
 	Workers              int // at most so many; default 1
 	// NewQuery is --new-query: see Start.
 	NewQuery bool
-	// StopTimeout is how long the running batch may take to commit after Run's context ended; default 10 s.
+	// StopTimeout is how long the running batch may take to commit after Run's context ended; default DefaultStopTimeout.
 	StopTimeout time.Duration
 	// StartTimeout bounds what a start waits for checkpoint, table and topics; default 30 s. Once the query runs, it waits for ever.
 	StartTimeout time.Duration
@@ -50,7 +50,7 @@ type Runner struct {
 
 // Defaults of Options.
 const (
-	defaultStopTimeout  = 10 * time.Second
+	DefaultStopTimeout  = 10 * time.Second
 	defaultStartTimeout = 30 * time.Second
 )
 
@@ -153,7 +153,7 @@ func (r *Runner) newRun(ctx context.Context) *run {
 	}
 	q.o.Workers = max(q.o.Workers, 1)
 	if q.o.StopTimeout == 0 {
-		q.o.StopTimeout = defaultStopTimeout
+		q.o.StopTimeout = DefaultStopTimeout
 	}
 	if q.o.StartTimeout == 0 {
 		q.o.StartTimeout = defaultStartTimeout

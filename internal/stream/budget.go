@@ -13,6 +13,9 @@ type Budget struct {
 	sem  *semaphore.Weighted
 }
 
+// DefaultMemory is the budget of a query of which nothing else is said, in bytes.
+const DefaultMemory = 256 << 20
+
 const (
 	// workerShare is what one worker is taken to need beside the chunk it walks: decode buffers, the open pages and the compressed pages of
 	// a file. Nothing holds a worker to it: a table of very many columns with large dictionaries takes more.

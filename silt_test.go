@@ -1,0 +1,74 @@
+package silt_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/siltlake/silt"
+	"github.com/siltlake/silt/internal/config"
+)
+
+// A stop is a clean one at whatever the start waits for.
+func TestAStopDuringTheStartIsNoError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = mute.Close() }()
+	go func() {
+		for {
+			c, err := mute.Accept()
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.Close() }()
+			cancel()
+		}
+	}()
+	if err := silt.Run(ctx, pipeline(t, mute.Addr().String(), "http://127.0.0.1:1"), silt.RunOptions{}); err != nil {
+		t.Errorf("while the broker is connected: %v", err)
+	}
+
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "clicks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	ctx, cancel = context.WithCancel(t.Context())
+	registry := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer registry.Close()
+	if err := silt.Run(ctx, pipeline(t, cluster.ListenAddrs()[0], registry.URL), silt.RunOptions{}); err != nil {
+		t.Errorf("while the registry is probed: %v", err)
+	}
+	if ctx.Err() == nil {
+		t.Error("the registry was not asked")
+	}
+}
+
+func pipeline(t *testing.T, broker, registry string) *config.Pipeline {
+	t.Helper()
+	text := strings.NewReplacer("BROKER", broker, "REGISTRY", registry, "DIR", t.TempDir()).Replace(`
+name: stopped
+source: {kafka: {kafka.bootstrap.servers: "BROKER", subscribe: clicks}}
+registry: {schema.registry.url: "REGISTRY"}
+sink: {delta: {path: "DIR/table"}}
+checkpointLocation: "DIR/checkpoint"
+allowInsecure: true
+`)
+	p, err := config.Load("pipeline.yaml", config.Options{ReadFile: func(string, int64) ([]byte, error) { return []byte(text), nil }})
+	if err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", text, err))
+	}
+	return p
+}
