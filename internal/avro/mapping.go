@@ -146,10 +146,16 @@ func (m *mapper) node(n *twmb.SchemaNode, space, path string) (*node, error) {
 		return leaf(wireBytes, column.Binary), nil
 	case "array":
 		item, err := m.use(n.Items, space, join(path, "element"))
-		return list(wireArray, item, "array of null", unsupported, err)
+		if err != nil {
+			return nil, err
+		}
+		return list(wireArray, item, "array of null", unsupported)
 	case "map":
 		item, err := m.use(n.Values, space, join(path, "value"))
-		return list(wireMap, item, "map of null", unsupported, err)
+		if err != nil {
+			return nil, err
+		}
+		return list(wireMap, item, "map of null", unsupported)
 	}
 	return m.named(n, space, path)
 }
@@ -167,10 +173,7 @@ func decimal(n *twmb.SchemaNode, w wire, unsupported func(typ, why string) error
 	return &node{wire: w, typ: column.DecimalOf(n.Precision, n.Scale), size: n.Size}, nil
 }
 
-func list(w wire, item use, voids string, unsupported func(typ, why string) error, err error) (*node, error) {
-	if err != nil {
-		return nil, err
-	}
+func list(w wire, item use, voids string, unsupported func(typ, why string) error) (*node, error) {
 	if item.node.wire == wireNull {
 		return nil, unsupported(voids, "items without a value are in no file")
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
 )
 
 // A Mode is what becomes of a record that cannot be decoded (docs/bad-records.md).
@@ -40,7 +41,7 @@ const (
 	Value                       // binary
 )
 
-var columnNames = []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", "parsedValue", "valueSchemaId",
+var columnNames = []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", stream.ParsedValue, "valueSchemaId",
 	"fixedValue", "value"}
 
 func (c Column) String() string { return columnNames[c] }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -213,7 +214,11 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxTruststoreBytes))
+	b, err := io.ReadAll(io.LimitReader(f, maxTruststoreBytes+1))
+	if err == nil && len(b) > maxTruststoreBytes {
+		err = fmt.Errorf("it is larger than %s", option.FormatSize(maxTruststoreBytes))
+	}
+	return b, err
 }
 
 func refuse(p *option.Parser) {

@@ -41,6 +41,10 @@ func TestParseOptions(t *testing.T) {
 	if err := os.WriteFile(notPEM, []byte("\xfe\xed\xfe\xed"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	large := filepath.Join(t.TempDir(), "large.pem") // cut, it would be a truststore that lacks certificates
+	if err := os.WriteFile(large, append(cert, make([]byte, maxTruststoreBytes)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name  string
 		in    option.Values
@@ -99,6 +103,9 @@ func TestParseOptions(t *testing.T) {
 		{name: "a truststore that is not PEM", in: section("schema.registry.url", "https://sr", "schema.registry.ssl.truststore.location",
 			notPEM),
 			bad: []string{"holds no PEM certificate"}},
+		{name: "a truststore without end", in: section("schema.registry.url", "https://sr", "schema.registry.ssl.truststore.location",
+			large),
+			bad: []string{"2:3  E1101 schema.registry.ssl.truststore.location cannot be read"}},
 		{name: "no truststore there", in: section("schema.registry.url", "https://sr", "schema.registry.ssl.truststore.location",
 			"/no/such/file"),
 			bad: []string{"2:3  E1101 schema.registry.ssl.truststore.location cannot be read"}},

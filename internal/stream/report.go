@@ -19,6 +19,9 @@ const (
 	TooDeep      Reason = "too-deep"   // limits.maxDepth
 )
 
+// ParsedValue is the column that holds the decoded value: the one that no row has before the first schema id is met.
+const ParsedValue = "parsedValue"
+
 // A PartitionReport counts the records of one partition in one batch. Served = Rows + the sum of Rejected.
 type PartitionReport struct {
 	Served   int64            // records that Kafka served

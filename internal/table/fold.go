@@ -12,9 +12,6 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// ParsedValue is the column that holds the decoded value.
-const ParsedValue = "parsedValue"
-
 // fold is the decision what a batch does to a table's schema.
 type fold struct {
 	Schema  column.Schema
@@ -67,8 +64,8 @@ func (f fold) add(in foldInput, data column.Schema, id int32, free bool) (fold, 
 
 // addsOnlyParsedValue says that the table had no parsedValue, because no batch had met a schema id yet, and now gets it.
 func addsOnlyParsedValue(table column.Schema, changes []column.Change) bool {
-	_, i := table.Lookup(ParsedValue)
-	return i < 0 && len(changes) == 1 && changes[0].Path == ParsedValue
+	_, i := table.Lookup(stream.ParsedValue)
+	return i < 0 && len(changes) == 1 && changes[0].Path == stream.ParsedValue
 }
 
 func mismatchProblem(changes []column.Change, id int32) error {

@@ -25,7 +25,7 @@ func TestSparkOrderIsThatOfSparksShuffle(t *testing.T) {
 }
 
 func row(fields ...column.Field) column.Schema {
-	return column.Of(column.Nullable("offset", column.Primitive(column.Long)), column.Nullable(ParsedValue, column.StructOf(fields...)))
+	return column.Of(column.Nullable("offset", column.Primitive(column.Long)), column.Nullable(stream.ParsedValue, column.StructOf(fields...)))
 }
 
 func str(name string) column.Field { return column.Nullable(name, column.Primitive(column.String)) }

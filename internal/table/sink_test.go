@@ -27,7 +27,7 @@ var kafkaColumns = column.Of(
 	column.Nullable("offset", column.Primitive(column.Long)))
 
 func withValue(fields ...column.Field) column.Schema {
-	return column.Schema{Fields: append(slices.Clip(kafkaColumns.Fields), column.Nullable(ParsedValue, column.StructOf(fields...)))}
+	return column.Schema{Fields: append(slices.Clip(kafkaColumns.Fields), column.Nullable(stream.ParsedValue, column.StructOf(fields...)))}
 }
 
 // testClock stands.
