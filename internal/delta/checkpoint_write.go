@@ -34,8 +34,6 @@ func (l *Log) WriteCheckpoint(ctx context.Context, s *Snapshot) error {
 	if s.metaData.Configuration["delta.checkpoint.writeStatsAsJson"] == "false" {
 		return fmt.Errorf("%w: delta.checkpoint.writeStatsAsJson is false", ErrNoCheckpoint)
 	}
-	step := fmt.Sprintf("log checkpoint %d", s.version)
-	l.options.Trace("begin " + step)
 	hint, err := l.writeCheckpoint(ctx, s)
 	if errors.Is(err, fs.ErrNotExist) { // a file that the snapshot builds on was cleaned up: build on what there is now
 		var again *Snapshot
@@ -50,7 +48,6 @@ func (l *Log) WriteCheckpoint(ctx context.Context, s *Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("log checkpoint %d of %s: %w", s.version, l.store.URL(), err)
 	}
-	l.options.Trace("end " + step)
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/siltlake/silt/internal/problem"
@@ -114,7 +113,7 @@ func (l *Log) Commit(ctx context.Context, t Transaction) (*Snapshot, error) {
 		if next != nil || err != nil {
 			return next, err
 		}
-		newest, done, err := c.rebase(ctx, s)
+		newest, done, err := c.catchUp(ctx, s)
 		if done != nil || err != nil {
 			return done, err
 		}
@@ -161,12 +160,10 @@ func (c *committer) attempt(ctx context.Context, s *Snapshot) (*Snapshot, error)
 	if err := next.CheckAppend(); err != nil { // what the actions themselves bring in
 		return nil, notCommitted(err)
 	}
-	c.log.options.Trace("begin commit " + strconv.FormatInt(next.version, 10))
 	ours, err := c.put(ctx, next.version, data)
 	if err != nil || !ours {
 		return nil, err
 	}
-	c.log.options.Trace("end commit " + strconv.FormatInt(next.version, 10))
 	return next, nil
 }
 
@@ -181,7 +178,7 @@ func (c *committer) put(ctx context.Context, version int64, data []byte) (ours b
 		case store.Created:
 			return true, nil
 		case store.Exists:
-			return false, nil // perhaps ours after all: rebase looks
+			return false, nil // perhaps ours after all: catchUp looks
 		}
 		there, ours, rerr := c.readBack(ctx, version)
 		switch {
@@ -232,8 +229,8 @@ func (c *committer) readBack(ctx context.Context, version int64) (there, ours bo
 
 func (c *committer) isOurs(s *summary) bool { return s.info != nil && s.info.TxnID == c.t.Info.TxnID }
 
-// rebase reads the versions that came first. It returns the newest snapshot, or done, if one of them is our own commit.
-func (c *committer) rebase(ctx context.Context, s *Snapshot) (newest, done *Snapshot, err error) {
+// catchUp reads the versions that came first. It returns the newest snapshot, or done, if one of them is our own commit.
+func (c *committer) catchUp(ctx context.Context, s *Snapshot) (newest, done *Snapshot, err error) {
 	ctx, cancel := linger(ctx)
 	defer cancel()
 	sent := s.version + 1

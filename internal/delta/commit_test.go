@@ -40,9 +40,7 @@ func TestOrderOfEffects(t *testing.T) {
 	var trace strings.Builder
 	say := func(line string) { mu.Lock(); defer mu.Unlock(); trace.WriteString(line + "\n") }
 	m := store.NewMemory(nil)
-	o := testOptions()
-	o.Trace = say
-	l := Open(store.Traced(m, say), o)
+	l := Open(store.Traced(m, say), testOptions())
 	say("# open a table that is not there")
 	s := must[*Snapshot](t)(l.Snapshot(ctx))
 	say("# first commit")

@@ -33,8 +33,6 @@ type Options struct {
 	NewID func() string
 	// Engine is the engineInfo of commits that have none.
 	Engine string
-	// Trace receives one line before and after each step that changes the table: "begin commit 7", "end commit 7".
-	Trace func(line string)
 	// Log receives what went wrong and was dealt with, such as a log checkpoint that cannot be read.
 	Log *slog.Logger
 }
@@ -54,9 +52,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Engine == "" {
 		o.Engine = "silt"
-	}
-	if o.Trace == nil {
-		o.Trace = func(string) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -35,7 +35,7 @@ func newMaintainer(log *delta.Log, d Deps) *maintainer {
 
 // after does what is due once s is committed. It belongs to the goroutine that commits.
 func (m *maintainer) after(s *delta.Snapshot) {
-	m.checkpoint(s)
+	m.logCheckpoint(s)
 	m.clean()
 }
 
@@ -46,8 +46,8 @@ func (m *maintainer) close() {
 	m.cancel()
 }
 
-// checkpoint writes a log checkpoint if one is due and none is being written.
-func (m *maintainer) checkpoint(s *delta.Snapshot) {
+// logCheckpoint begins to write a log checkpoint if one is due and none is being written.
+func (m *maintainer) logCheckpoint(s *delta.Snapshot) {
 	if !m.log.CheckpointDue(s) {
 		return
 	}
