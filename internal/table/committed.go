@@ -15,7 +15,8 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// lookBack bounds how many commits Committed reads to find the query's last one: only its topic ids and a torn checkpoint need it.
+// lookBack bounds how many commits Committed reads to find the query's last one: only its topic ids, a torn checkpoint, and a table that
+// forgets txns need it.
 const lookBack = 1000
 
 // Committed implements stream.Sink.
@@ -52,11 +53,24 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 	if t.BySilt, err = k.createdBySilt(ctx); err != nil {
 		return t, err
 	}
-	if t.Batch >= 0 {
-		if t.Last, err = k.lastBatch(ctx, queryID, t.Batch); err != nil {
+	retention, forgets := s.MetaData().TxnRetention()
+	if forgets {
+		k.deps.Log.Warn("the table forgets which batch a query has landed if that stands still for long; remove the property",
+			"table", k.deps.Store.URL(), "delta.setTransactionRetentionDuration", retention)
+	}
+	if t.Batch >= 0 || forgets {
+		batch, last, err := k.lastBatch(ctx, queryID)
+		if err != nil {
 			return t, storeProblem(k.deps.Store, err)
 		}
-	} else if !silts && hasOffsets(s.Schema()) {
+		if t.Batch < 0 { // a log checkpoint without the txn; the commit may still be there
+			t.Batch = batch
+		}
+		if batch == t.Batch {
+			t.Last = last
+		}
+	}
+	if t.Batch < 0 && !silts && hasOffsets(s.Schema()) {
 		if t.Foreign, err = foreignOffsets(ctx, s); err != nil {
 			return t, storeProblem(k.deps.Store, err)
 		}
@@ -64,33 +78,34 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 	return t, nil
 }
 
-// lastBatch returns what the commit of the query's batch says of it; nil if it is not among the newest commits, or not silt's.
-func (k *Sink) lastBatch(ctx context.Context, queryID string, batch int64) (*stream.Batch, error) {
+// lastBatch returns the query's newest batch that a commit holds, -1 if none of the newest does, and what the commit says of it; nil if that
+// is not silt's.
+func (k *Sink) lastBatch(ctx context.Context, queryID string) (int64, *stream.Batch, error) {
 	newest := k.snapshot.Version()
 	for v := newest; v >= max(newest-lookBack+1, 0); v-- {
 		c, err := k.log.ReadHead(ctx, v)
 		if errors.Is(err, fs.ErrNotExist) { // cleaned up
-			return nil, nil
+			break
 		}
 		if err != nil {
-			return nil, err
+			return -1, nil, err
 		}
 		for _, x := range c.Txns {
-			if x.AppID != queryID || x.Version != batch {
+			if x.AppID != queryID {
 				continue
 			}
 			if c.Info == nil || c.Info.Silt == nil {
-				return nil, nil
+				return x.Version, nil, nil
 			}
 			info, err := stream.ParseBatchInfo(c.Info.Silt)
-			if err != nil || info.BatchID != batch {
-				return nil, nil // somebody else's idea of the key
+			if err != nil || info.BatchID != x.Version {
+				return x.Version, nil, nil // somebody else's idea of the key
 			}
 			b := info.Batch(queryID)
-			return &b, nil
+			return x.Version, &b, nil
 		}
 	}
-	return nil, nil
+	return -1, nil, nil
 }
 
 // createdBySilt says whether the table's first commit is silt's; of a log that no longer has it nobody knows, and it counts as not.

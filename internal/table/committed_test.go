@@ -2,7 +2,9 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -61,5 +63,68 @@ func TestWhatOthersLandedIsToldByPartitionAndNotByFile(t *testing.T) {
 	}
 	if in.BySilt || in.Batch != -1 || in.Last != nil {
 		t.Errorf("got %+v", in)
+	}
+}
+
+// A table that forgets txns: an engine wrote a log checkpoint after the query had stood still for longer than the property says. While the
+// commit is there, the batch is not landed again.
+func TestABatchWhoseTxnWasForgottenIsFoundInItsCommit(t *testing.T) {
+	ctx := t.Context()
+	const commit = "_delta_log/00000000000000000000.json"
+	mine, others := store.NewMemory(testClock), store.NewMemory(testClock)
+	if err := land(t, testSink(mine, plain, 1), testBatch(0), withValue(str("a"))); err != nil {
+		t.Fatal(err)
+	}
+	text, err := mine.Get(ctx, commit, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := strings.Replace(string(text), `"configuration":{`, `"configuration":{"delta.setTransactionRetentionDuration":"interval 1 day"`, 1)
+	var forgotten []string
+	for line := range strings.Lines(kept) {
+		if !strings.HasPrefix(line, `{"txn"`) {
+			forgotten = append(forgotten, line)
+		}
+	}
+	if len(forgotten) == strings.Count(kept, "\n") || kept == string(text) {
+		t.Fatalf("there is no txn, or no configuration, in %s", text)
+	}
+	if err := errors.Join(mine.Put(ctx, commit, []byte(kept)), others.Put(ctx, commit, []byte(strings.Join(forgotten, "")))); err != nil {
+		t.Fatal(err)
+	}
+	log := delta.Open(others, delta.Options{})
+	s, err := log.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.WriteCheckpoint(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	for info, err := range others.List(ctx, "_delta_log/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(info.Key, "checkpoint") {
+			data, err := others.Get(ctx, info.Key, 1<<20)
+			if err != nil || mine.Put(ctx, info.Key, data) != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var logged strings.Builder
+	k := testSink(mine, plain, 2)
+	k.deps.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	in, err := k.Committed(ctx, "q")
+	if err != nil || in.Batch != 0 || in.Last == nil || !in.Last.End.Equal(testBatch(0).End) {
+		t.Errorf("got %+v, %v", in, err)
+	}
+	if _, ok := k.snapshot.Txn("q"); ok {
+		t.Error("the log checkpoint has the txn")
+	}
+	if !strings.Contains(logged.String(), "setTransactionRetentionDuration=24h") {
+		t.Errorf("it is not said: %s", &logged)
+	}
+	if in, err := k.Committed(ctx, "another"); err != nil || in.Batch != -1 || in.Last != nil {
+		t.Errorf("another query: %+v, %v", in, err)
 	}
 }
