@@ -17,15 +17,11 @@ var (
 	// sectionNames hold options, whose names their packages know.
 	sectionNames = []string{"source.kafka", "registry", "decode", "sink.delta", "trigger", "paths"}
 	ownOptions   = []string{"name", "select", "checkpointLocation", "allowInsecure"}
-	// refused are the sections and options that silt knows and does not support yet, and what to do instead.
+	// refused are the sections that silt knows and does not support yet, and what to do instead.
 	refused = map[string]string{
-		"sink.storageOptions":       "use a local path in sink.delta.path and checkpointLocation, and remove the section",
-		"sink.delta.deadLetterPath": "remove the option; decode.mode decides what happens to a bad record: FAILFAST, PERMISSIVE or DROP",
-		"observability":             "remove the section; progress is on stderr, and as JSON on stdout with -o json",
-		"secrets":                   "remove the section; " + useReference,
-		"trigger.once":              "use availableNow: true: it reads the same records, in batches that maxOffsetsPerTrigger bounds",
-		"trigger.continuous":        "use processingTime: 50 milliseconds: continuous triggers are at least once",
-		"trigger.realTime":          "use processingTime: 50 milliseconds: real-time triggers are at least once",
+		"sink.storageOptions": "use a local path in sink.delta.path and checkpointLocation, and remove the section",
+		"observability":       "remove the section; progress is on stderr, and as JSON on stdout with -o json",
+		"secrets":             "remove the section; " + useReference,
 	}
 )
 
@@ -138,10 +134,6 @@ func (w *walker) options(s *section, name, prefix string, n *node) {
 
 // option adds one option to its section. Whatever is wrong with its value, the option is there: nobody shall call it missing too.
 func (w *walker) option(s *section, name, key string, pos problem.Location, n *node) {
-	if instead, no := refused[join(name, key)]; no {
-		w.report(pos, problem.Unsupported, "%s is not supported yet", join(name, key)).Fix("%s", instead)
-		return
-	}
 	if old, ok := s.options[strings.ToLower(key)]; ok {
 		p := w.report(pos, problem.DuplicateOption, "%q is given twice, first in line %d", key, old.Pos.Line)
 		if old.Key != key {
@@ -240,7 +232,7 @@ func (w *walker) override(set []string) {
 }
 
 // place splits the path of -s into section and key: source.kafka.kafka.sasl.mechanism is kafka.sasl.mechanism of source.kafka.
-// A refused path, or one inside a refused section, is its own key.
+// A refused section, or a path inside one, is its own key.
 func place(path string) (name, key string, ok bool) {
 	for no := range refused {
 		if path == no || strings.HasPrefix(path, no+".") {
