@@ -78,7 +78,7 @@ func openDemoFolder(dir string) (*demoFolder, error) {
 		return nil, problem.New(problem.PathNotWritable, "the demo's folder cannot be read: %w", err).At(problem.File(dir))
 	}
 	for _, e := range entries {
-		if e.Name() != demoBrokerDir { // of a start that was killed right after it had begun
+		if e.Name() != demoBrokerDir && e.Name() != demoState+".tmp" { // of a start that was killed right after it had begun
 			return nil, problem.New(problem.PathNotWritable, "the folder is not empty, and no demo made it").At(problem.File(dir)).
 				Fix("choose another one: --dir FOLDER")
 		}
@@ -167,12 +167,16 @@ func (f *demoFolder) complete(b *broker.Broker, registryPort int) error {
 			"schema.registry.url="+f.registryURL(), "basic.auth.credentials.source=USER_INFO",
 			"basic.auth.user.info="+f.state.RegistryKey+":"+f.state.RegistrySecret),
 	}
+	// First what says that the folder is a demo's: a start after a kill goes on with what is there.
+	if err := f.keep(); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := f.write(name, []byte(files[name])); err != nil {
 			return err
 		}
 	}
-	return f.keep()
+	return nil
 }
 
 // keep writes demo.json.
