@@ -28,7 +28,7 @@ func appendType(b []byte, t Type) []byte {
 				b = append(b, ',')
 			}
 			b = append(b, `{"name":`...)
-			b = appendString(b, f.Name)
+			b = AppendString(b, f.Name)
 			b = append(b, `,"type":`...)
 			b = appendType(b, f.Type)
 			b = append(b, `,"nullable":`...)
@@ -61,27 +61,44 @@ func appendType(b []byte, t Type) []byte {
 	case Other:
 		return append(b, t.Name...)
 	default:
-		return appendString(b, t.Kind.String())
+		return AppendString(b, t.Kind.String())
 	}
 }
 
-// appendString quotes as Jackson does: control characters, quotes and backslashes are escaped, nothing else is. What is not UTF-8, which
-// JSON cannot hold, becomes U+FFFD.
-func appendString(b []byte, s string) []byte {
+// AppendString appends a JSON string as Jackson writes it: quotes, backslashes and control characters escaped, nothing else. Bytes that are
+// not UTF-8 become U+FFFD, since no JSON text can hold them.
+func AppendString(b []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
 	b = append(b, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r >= ' ':
-			b = utf8.AppendRune(b, r)
-		case strings.ContainsRune("\b\t\n\f\r", r):
-			b = append(b, '\\', "btn_fr"[r-'\b'])
+	from := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		case '\b':
+			b = append(b, '\\', 'b')
+		case '\f':
+			b = append(b, '\\', 'f')
 		default:
-			b = fmt.Appendf(b, "\\u%04X", r)
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
 	}
-	return append(b, '"')
+	return append(append(b, s[from:]...), '"')
 }
 
 type jsonField struct {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/siltlake/silt/internal/column"
 )
 
 // An Action is one line of a commit (Delta PROTOCOL.md, "Actions"): *CommitInfo, *Protocol, *MetaData, *Txn, *Add, *Remove or
@@ -116,7 +118,7 @@ type Member struct {
 }
 
 // Text returns the JSON of a string, for a Member.
-func Text(s string) json.RawMessage { return appendText(nil, s) }
+func Text(s string) json.RawMessage { return column.AppendString(nil, s) }
 
 // Get returns the value of the key, nil if there is none.
 func (o Object) Get(key string) json.RawMessage {
@@ -147,7 +149,7 @@ func (o Object) append(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendText(b, m.Key), ':')
+		b = append(column.AppendString(b, m.Key), ':')
 		b = append(b, m.Value...)
 	}
 	return append(b, '}')
@@ -186,7 +188,7 @@ func (w *writer) key(k string) {
 	w.b = append(w.b, '"', ':')
 }
 
-func (w *writer) text(k, v string) { w.key(k); w.b = appendText(w.b, v) }
+func (w *writer) text(k, v string) { w.key(k); w.b = column.AppendString(w.b, v) }
 
 func (w *writer) int(k string, v int64) { w.key(k); w.b = strconv.AppendInt(w.b, v, 10) }
 
@@ -201,7 +203,7 @@ func (w *writer) list(k string, v []string) {
 		if i > 0 {
 			w.b = append(w.b, ',')
 		}
-		w.b = appendText(w.b, s)
+		w.b = column.AppendString(w.b, s)
 	}
 	w.b = append(w.b, ']')
 }
@@ -239,11 +241,11 @@ func (w *writer) values(k string, v Values) {
 		if i > 0 {
 			w.b = append(w.b, ',')
 		}
-		w.b = append(appendText(w.b, name), ':')
+		w.b = append(column.AppendString(w.b, name), ':')
 		if p := v[name]; p == nil {
 			w.b = append(w.b, "null"...)
 		} else {
-			w.b = appendText(w.b, *p)
+			w.b = column.AppendString(w.b, *p)
 		}
 	}
 	w.b = append(w.b, '}')
@@ -260,7 +262,7 @@ func (w *writer) strings(k string, v map[string]string) {
 // members appends more members, whose keys may be any.
 func (w *writer) members(o Object) {
 	for _, m := range o {
-		w.b = append(appendText(append(w.b, ','), m.Key), ':')
+		w.b = append(column.AppendString(append(w.b, ','), m.Key), ':')
 		w.b = append(w.b, m.Value...)
 	}
 }

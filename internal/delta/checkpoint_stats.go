@@ -9,6 +9,8 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/siltlake/silt/internal/column"
 )
 
 // parsedStats reads add.stats_parsed, the statistics as a struct of the table's own types, which some checkpoints have in place of the
@@ -83,7 +85,7 @@ func appendStatsNodes(b []byte, nodes []*statsNode) (_ []byte, any bool) {
 		if any {
 			b = append(b, ',')
 		}
-		b = append(appendText(b, n.name), ':')
+		b = append(column.AppendString(b, n.name), ':')
 		ok := false
 		if n.leaf == nil {
 			b, ok = appendStatsNodes(b, n.kids)
@@ -143,7 +145,7 @@ func statsText(t pq.Type) func([]byte, pq.Value) ([]byte, bool) {
 			if !utf8.Valid(v.ByteArray()) {
 				return b, false
 			}
-			return appendText(b, string(v.ByteArray())), true
+			return column.AppendString(b, string(v.ByteArray())), true
 		}
 	}
 	return nil

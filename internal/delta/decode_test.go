@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/store"
 )
 
@@ -340,7 +341,7 @@ func FuzzScanner(f *testing.F) {
 			if got, err := s.str(); got != want || err != nil {
 				t.Fatalf("%q: got %q, %v, want %q", text, got, err, want)
 			}
-			if back := appendText(nil, want); json.Unmarshal(back, &want) != nil || !bytes.Equal(appendText(nil, want), back) {
+			if back := column.AppendString(nil, want); json.Unmarshal(back, &want) != nil || !bytes.Equal(column.AppendString(nil, want), back) {
 				t.Fatalf("%q is written as %q", want, back)
 			}
 		}

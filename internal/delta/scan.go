@@ -326,39 +326,3 @@ func escaped(b []byte) (r rune, used int) {
 	}
 	return utf8.RuneError, 5
 }
-
-// appendText appends a JSON string as Jackson writes it: quotes, backslashes and control characters escaped, nothing else. Bytes that are
-// not UTF-8 become U+FFFD, since no JSON text can hold them.
-func appendText(b []byte, s string) []byte {
-	const hex = "0123456789ABCDEF"
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		case '\b':
-			b = append(b, '\\', 'b')
-		case '\f':
-			b = append(b, '\\', 'f')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(append(b, s[from:]...), '"')
-}

@@ -151,7 +151,7 @@ func (w *statsWriter) object(b []byte, trees []*column.Tree, path []string, valu
 		if ok {
 			b = append(b, ',')
 		}
-		b = append(appendText(b, t.Name), ':')
+		b = append(column.AppendString(b, t.Name), ':')
 		p := append(path[:len(path):len(path)], t.Name)
 		has := false
 		if t.Type.Kind == column.Struct {
@@ -222,13 +222,13 @@ func (w *statsWriter) bound(t *column.Tree, b []byte, i int) ([]byte, bool) {
 			return b, false
 		}
 		if i == 0 {
-			return appendText(b, lowerBound(text, w.options.Prefix)), true
+			return column.AppendString(b, lowerBound(text, w.options.Prefix)), true
 		}
 		text, ok := upperBound(text, w.options.Prefix)
 		if !ok {
 			return b, false
 		}
-		return appendText(b, text), true
+		return column.AppendString(b, text), true
 	}
 	return b, false // booleans and binaries have null counts only
 }

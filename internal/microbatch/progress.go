@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -61,15 +62,15 @@ const (
 // MarshalJSON gives the bytes of Spark's StreamingQueryProgress.json. (encoding/json escapes <, > and & in what it gets from here.)
 func (p Progress) MarshalJSON() ([]byte, error) {
 	var b []byte
-	b = appendString(append(b, `{"id":`...), p.ID)
-	b = appendString(append(b, `,"runId":`...), p.RunID)
+	b = column.AppendString(append(b, `{"id":`...), p.ID)
+	b = column.AppendString(append(b, `,"runId":`...), p.RunID)
 	b = append(b, `,"name":`...)
 	if p.Name == "" {
 		b = append(b, "null"...)
 	} else {
-		b = appendString(b, p.Name)
+		b = column.AppendString(b, p.Name)
 	}
-	b = appendString(append(b, `,"timestamp":`...), p.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z"))
+	b = column.AppendString(append(b, `,"timestamp":`...), p.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z"))
 	b = appendInt(append(b, `,"batchId":`...), p.BatchID)
 	b = appendInt(append(b, `,"batchDuration":`...), p.BatchDuration.Milliseconds())
 	b = p.appendRows(append(b, ','))
@@ -79,17 +80,17 @@ func (p Progress) MarshalJSON() ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendInt(append(appendString(b, k), ':'), p.DurationMs[k])
+			b = appendInt(append(column.AppendString(b, k), ':'), p.DurationMs[k])
 		}
 		b = append(b, '}')
 	}
-	b = appendString(append(b, `,"stateOperators":[],"sources":[{"description":`...), p.Source)
+	b = column.AppendString(append(b, `,"stateOperators":[],"sources":[{"description":`...), p.Source)
 	b = appendOffsets(append(b, `,"startOffset":`...), p.Start)
 	b = appendOffsets(append(b, `,"endOffset":`...), p.End)
 	b = appendOffsets(append(b, `,"latestOffset":`...), p.Latest)
 	b = p.appendRows(append(b, ','))
 	b = p.appendMetrics(b)
-	b = appendString(append(b, `}],"sink":{"description":`...), p.Sink)
+	b = column.AppendString(append(b, `}],"sink":{"description":`...), p.Sink)
 	return append(b, `,"numOutputRows":-1}}`...), nil // -1: Spark's file sinks do not know it either
 }
 
@@ -132,27 +133,6 @@ func appendOffsets(b []byte, o stream.Offsets) []byte {
 		return append(b, "null"...)
 	}
 	return append(b, o.JSON(stream.Scala213)...)
-}
-
-// appendString quotes as Jackson does: nothing but the quote, the backslash and control characters is escaped.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789ABCDEF"
-	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c >= ' ':
-			b = append(b, c)
-		default:
-			if j := strings.IndexByte("\b\t\n\f\r", c); j >= 0 {
-				b = append(b, '\\', "btnfr"[j])
-			} else {
-				b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			}
-		}
-	}
-	return append(b, '"')
 }
 
 // tenths prints BigDecimal(v).setScale(1, HALF_UP): the shortest digits that are v, rounded to one after the point.
