@@ -90,12 +90,6 @@ func (f *fault) hint() string {
 	}
 }
 
-// reject is the fault of record i as it leaves the package.
-func (f *fault) reject(r *stream.Records, i int) stream.Reject {
-	return stream.Reject{TopicPartition: r.TopicPartition, Offset: r.Offset[i], SchemaID: f.id, HasSchemaID: f.hasID, Field: f.field(),
-		Reason: reasonNames[f.why], Err: f, Timestamp: r.Timestamp[i], Key: bytesOf(r, r.Key[i]), Value: bytesOf(r, r.Value[i])}
-}
-
 // stop is the error that ends a FAILFAST query.
 func (f *fault) stop(r *stream.Records, i int) *stream.RecordError {
 	code := problem.BadRecord
@@ -107,14 +101,6 @@ func (f *fault) stop(r *stream.Records, i int) *stream.RecordError {
 	p.Where.SchemaID, p.Where.HasSchemaID, p.Where.Field = f.id, f.hasID, f.field()
 	p.Why = "decode.mode is FAILFAST: the first bad record stops the query, and nothing of its batch is in the table"
 	return &stream.RecordError{TopicPartition: r.TopicPartition, Offset: r.Offset[i], Reason: reasonNames[f.why], Err: p}
-}
-
-// bytesOf returns a key or value, nil for null.
-func bytesOf(r *stream.Records, s stream.Span) []byte {
-	if s.Len < 0 {
-		return nil
-	}
-	return r.Buf[s.Off : s.Off+uint32(s.Len) : s.Off+uint32(s.Len)]
 }
 
 // path joins the parts of a field's path.

@@ -228,7 +228,10 @@ func (d *fakeDecoder) Decode(ctx context.Context, r *stream.Records, w stream.Wr
 		}
 		if d.d.bad != nil {
 			if why := d.d.bad(r.TopicPartition, offset); why != "" && d.d.drop {
-				p.Reject(why, 1)
+				if p.Rejected == nil {
+					p.Rejected = map[stream.Reason]int64{}
+				}
+				p.Rejected[why]++
 				continue
 			} else if why != "" {
 				return &stream.RecordError{TopicPartition: r.TopicPartition, Offset: offset, Reason: why,
@@ -387,7 +390,6 @@ type fakeWriter struct {
 
 func (w *fakeWriter) Block(column.Schema) (*column.Block, error) { return nil, errors.ErrUnsupported }
 func (w *fakeWriter) Flush() error                               { return nil }
-func (w *fakeWriter) Reject([]stream.Reject) error               { return nil }
 func (w *fakeWriter) Close() error {
 	w.t.mu.Lock()
 	defer w.t.mu.Unlock()

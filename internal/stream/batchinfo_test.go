@@ -17,8 +17,7 @@ func TestBatchInfoSaysWhatTheCommitHolds(t *testing.T) {
 	var r Report
 	p := r.Partition(tp(0))
 	p.Served, p.Rows = 9, 8
-	p.Reject(BadPayload, 1)
-	p.Null(InvalidUTF8, 2)
+	p.Rejected, p.Nulled = map[Reason]int64{BadPayload: 1}, map[Reason]int64{InvalidUTF8: 2}
 	p.Gaps = []Gap{{tp(0), 15, 16}}
 	r.Schemas = map[int32]column.Schema{100002: {}, 100001: {}}
 	info := NewBatchInfo(b, r)
@@ -67,9 +66,9 @@ func TestReportsAdd(t *testing.T) {
 	tp := TopicPartition{"t", 0}
 	var a, b, sum Report
 	a.Partition(tp).Served, a.Partition(tp).Rows = 10, 9
-	a.Partition(tp).Reject(BadHeader, 1)
+	a.Partition(tp).Rejected = map[Reason]int64{BadHeader: 1}
 	b.Partition(tp).Served, b.Partition(tp).Rows = 5, 5
-	b.Partition(tp).Null(BadPayload, 2)
+	b.Partition(tp).Nulled = map[Reason]int64{BadPayload: 2}
 	b.Partition(TopicPartition{"t", 1}).Rows = 3
 	sum.Add(a)
 	sum.Add(b)

@@ -83,16 +83,6 @@ func addCounts(dst, src map[Reason]int64) map[Reason]int64 {
 	return dst
 }
 
-// Reject counts a record that is not in the table.
-func (p *PartitionReport) Reject(why Reason, n int64) {
-	p.Rejected = addCounts(p.Rejected, map[Reason]int64{why: n})
-}
-
-// Null counts a record that is in the table with a null.
-func (p *PartitionReport) Null(why Reason, n int64) {
-	p.Nulled = addCounts(p.Nulled, map[Reason]int64{why: n})
-}
-
 // Totals sums the partitions: served records, rows in the table, rejected and nulled records.
 func (r Report) Totals() (served, rows, rejected, nulled int64) {
 	for _, p := range r.Partitions {
@@ -106,19 +96,6 @@ func (r Report) Totals() (served, rows, rejected, nulled int64) {
 		}
 	}
 	return
-}
-
-// A Reject is a record that could not be decoded, and why.
-type Reject struct {
-	TopicPartition
-	Offset      int64
-	SchemaID    int32
-	HasSchemaID bool
-	Field       string // path of the field in the row, if the fault lies in one
-	Reason      Reason
-	Err         error // the cause in words
-	Timestamp   int64
-	Key, Value  []byte // nil: null
 }
 
 // A RecordError is the bad record that stops a FAILFAST query: of its partition, no record of the batch with a lower offset is bad.
