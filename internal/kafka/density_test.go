@@ -80,7 +80,7 @@ func watched(t *testing.T, p *sourcetest.Topic, change func(*Options)) (*Source,
 		return nil, nil, false
 	})
 	s := NewSource(cl, SourceConfig{})
-	s.backoffMin, s.backoffMax, s.fetchWait = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
+	s.backoffMin, s.backoffMax, s.fetchWait, s.doubtPause = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond, time.Millisecond
 	return s, f
 }
 

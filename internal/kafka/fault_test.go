@@ -162,16 +162,18 @@ func TestFetchFollowsLeaders(t *testing.T) {
 	o.PartitionMaxBytes = 1000
 	s := openSource(t, o, SourceConfig{}, nil)
 	ranges := sourcetest.Whole(t, s)
+	var moves sync.WaitGroup
 	var n atomic.Int32
 	p.Cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		p.Cluster.KeepControl()
 		if i := n.Add(1); i%3 == 0 {
 			part := i % 4
-			go func() { _ = p.Cluster.MoveTopicPartition(clicks, part, 1-p.Cluster.LeaderFor(clicks, part)) }()
+			moves.Go(func() { _ = p.Cluster.MoveTopicPartition(clicks, part, 1-p.Cluster.LeaderFor(clicks, part)) })
 		}
 		return nil, nil, false
 	})
 	checkAll(t, s, p, ranges)
+	moves.Wait() // before the cluster ends
 }
 
 func TestFetchOutlivesElections(t *testing.T) {
@@ -180,15 +182,17 @@ func TestFetchOutlivesElections(t *testing.T) {
 	o.PartitionMaxBytes = 1000
 	s := openSource(t, o, SourceConfig{}, nil)
 	ranges := sourcetest.Whole(t, s)
+	var moves sync.WaitGroup
 	var n atomic.Int32
 	p.Cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		p.Cluster.KeepControl()
 		if n.Add(1)%10 == 0 {
-			go p.Cluster.ShufflePartitionLeaders()
+			moves.Go(p.Cluster.ShufflePartitionLeaders)
 		}
 		return nil, nil, false
 	})
 	checkAll(t, s, p, ranges)
+	moves.Wait() // before the cluster ends
 }
 
 func TestFetchOutlivesCutConnections(t *testing.T) {
@@ -258,7 +262,7 @@ func TestBrokersWithoutTopicIDs(t *testing.T) {
 		}
 		t.Cleanup(cl.Close)
 		s := NewSource(cl, SourceConfig{})
-		s.backoffMin, s.backoffMax, s.fetchWait = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
+		s.backoffMin, s.backoffMax, s.fetchWait, s.doubtPause = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond, time.Millisecond
 		return s
 	})
 }

@@ -29,7 +29,7 @@ func (o oracle) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(o.c.Brokers...), kgo.DisableClientMetrics()}, opts...)...)
 }
 
-func (o oracle) Bounds(ctx context.Context) (stream.Bounds, error) {
+func (o oracle) Bounds(ctx context.Context, _ stream.Offsets) (stream.Bounds, error) {
 	cl, err := o.client()
 	if err != nil {
 		return stream.Bounds{}, err
@@ -127,7 +127,7 @@ func send(ctx context.Context, out chan<- stream.Chunk, left map[stream.TopicPar
 	}
 }
 
-func (oracle) Publish(context.Context, stream.Offsets) error { return nil }
+func (oracle) Publish(context.Context, stream.Offsets) {}
 
 func (o oracle) Description() string { return fmt.Sprintf("KafkaV2[Subscribe[%s]]", o.c.Topics[0]) }
 

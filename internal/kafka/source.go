@@ -50,11 +50,11 @@ type Source struct {
 	// Limits of back-off, and how long a broker may hold a fetch that it has no data for: the offsets of a range are there when it is
 	// planned, so that is met only in the odd cases of settle. Tests make them short.
 	backoffMin, backoffMax, fetchWait time.Duration
+	doubtPause                        time.Duration // between two looks at an end that moved back
 
 	mu        sync.Mutex
 	views     map[string]topicView // the newest metadata
 	gone      map[string]bool      // topics that do not exist, and that was logged
-	next      stream.Offsets       // of the last Bounds
 	densities map[stream.TopicPartition]density
 	unwritten bool // the last Publish failed, and that was logged
 }
@@ -64,7 +64,7 @@ var _ stream.Source = (*Source)(nil)
 // NewSource returns a source over the client, which must outlive it.
 func NewSource(c *Client, config SourceConfig) *Source {
 	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: config.MaxBatchBytes, jitter: config.Jitter,
-		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond,
+		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond, doubtPause: time.Second,
 		views: map[string]topicView{}, gone: map[string]bool{},
 		densities: map[stream.TopicPartition]density{}}
 	if s.budget == nil {
@@ -107,14 +107,19 @@ const missingTries = 9
 
 // Bounds asks for the topics' partitions and their first and last offsets. A topic that no longer exists is not in what it returns.
 //
-// Under read_committed the end is the last stable offset. If an end is before the one that Bounds returned last, the leader may have
-// changed a moment ago: it is asked for three times more before it is believed, as Spark does.
-func (s *Source) Bounds(ctx context.Context) (stream.Bounds, error) {
+// Under read_committed the end is the last stable offset. An end before the one in seen is asked for three times more, a second apart, as
+// Spark does (fetchOffset.numRetries, fetchOffset.retryIntervalMs).
+func (s *Source) Bounds(ctx context.Context, seen stream.Offsets) (stream.Bounds, error) {
 	const doubts = 3
 	missing, doubt := 0, 0
+	behind := false // the last look found an end before the one in seen
 	for failures := 0; ; failures++ {
 		if failures > 0 {
-			if err := sleep(ctx, s.backoff(failures)); err != nil {
+			pause := s.backoff(failures)
+			if behind {
+				pause = s.doubtPause
+			}
+			if err := sleep(ctx, pause); err != nil {
 				return stream.Bounds{}, err
 			}
 		}
@@ -130,7 +135,7 @@ func (s *Source) Bounds(ctx context.Context) (stream.Bounds, error) {
 		if ctx.Err() != nil {
 			return stream.Bounds{}, ctx.Err()
 		}
-		if err == nil && doubt < doubts && s.isBehind(b) {
+		if behind = err == nil && doubt < doubts && isBehind(b, seen); behind {
 			doubt++
 			err = errBehind
 		}
@@ -143,7 +148,7 @@ func (s *Source) Bounds(ctx context.Context) (stream.Bounds, error) {
 			}
 			continue
 		}
-		s.remember(views, b)
+		s.remember(views)
 		return b, nil
 	}
 }
@@ -177,21 +182,19 @@ func (s *Source) refresh(ctx context.Context, topics []string) (map[string]topic
 	return views, nil
 }
 
-func (s *Source) isBehind(b stream.Bounds) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for tp, next := range b.Next.All() {
-		if last, ok := s.next.Get(tp.Topic, tp.Partition); ok && next < last {
+// isBehind says whether a partition that is there ends before where it was seen to end.
+func isBehind(b stream.Bounds, seen stream.Offsets) bool {
+	for tp, end := range seen.All() {
+		if next, ok := b.Next.Get(tp.Topic, tp.Partition); ok && next < end {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *Source) remember(views map[string]topicView, b stream.Bounds) {
+func (s *Source) remember(views map[string]topicView) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next = b.Next.Clone()
 	for _, t := range s.c.opts.Topics {
 		missing := isMissing(views, t)
 		if missing && !s.gone[t] {
@@ -310,11 +313,11 @@ func isolation(readCommitted bool) int8 {
 // publishTimeout bounds Publish: it stands between two batches.
 const publishTimeout = 5 * time.Second
 
-// Publish commits the offsets to the consumer group, as somebody who is not its member. It returns no error but that of ctx: a failure is
-// logged once, until a commit succeeds again.
-func (s *Source) Publish(ctx context.Context, end stream.Offsets) error {
+// Publish commits the offsets to the consumer group, as somebody who is not its member. A failure is logged once, until a commit succeeds
+// again; none after ctx ended.
+func (s *Source) Publish(ctx context.Context, end stream.Offsets) {
 	if s.group == "" || len(end) == 0 {
-		return ctx.Err()
+		return
 	}
 	var offsets kadm.Offsets
 	for tp, offset := range end.All() {
@@ -327,7 +330,7 @@ func (s *Source) Publish(ctx context.Context, end stream.Offsets) error {
 		err = resp.Error()
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -335,5 +338,4 @@ func (s *Source) Publish(ctx context.Context, end stream.Offsets) error {
 		s.log.Warn("offsets are not published to the consumer group; the query goes on", "group", s.group, "error", err)
 	}
 	s.unwritten = err != nil
-	return nil
 }

@@ -28,7 +28,7 @@ func openSource(t *testing.T, o Options, config SourceConfig, log *slog.Logger) 
 	}
 	t.Cleanup(c.Close)
 	s := NewSource(c, config)
-	s.backoffMin, s.backoffMax, s.fetchWait = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond
+	s.backoffMin, s.backoffMax, s.fetchWait, s.doubtPause = time.Millisecond, 10*time.Millisecond, 10*time.Millisecond, time.Millisecond
 	return s
 }
 

@@ -31,11 +31,12 @@ type fakeSource struct {
 	chunkSize  int64
 	failOnLoss bool
 	published  stream.Offsets
-	sent, open int // chunks: all, and those that were not released
+	sent, open int              // chunks: all, and those that were not released
+	seen       []stream.Offsets // what Bounds was told
 
 	onBounds  func(ctx context.Context) error
 	onFetch   func(ctx context.Context) error
-	onPublish func() error
+	onPublish func()
 }
 
 func newSource(b stream.Bounds) *fakeSource {
@@ -78,7 +79,8 @@ func generationOf(id string) int64 {
 // recordOf tells the record of an offset from that of the same offset in a topic made again.
 func recordOf(generation, offset int64) int64 { return generation<<32 | offset }
 
-func (s *fakeSource) Bounds(ctx context.Context) (stream.Bounds, error) {
+func (s *fakeSource) Bounds(ctx context.Context, seen stream.Offsets) (stream.Bounds, error) {
+	s.seen = append(s.seen, seen)
 	if s.onBounds != nil {
 		if err := s.onBounds(ctx); err != nil {
 			return stream.Bounds{}, err
@@ -154,14 +156,14 @@ func (s *fakeSource) count(n int) {
 	s.open += n
 }
 
-func (s *fakeSource) Publish(_ context.Context, end stream.Offsets) error {
+func (s *fakeSource) Publish(_ context.Context, end stream.Offsets) {
 	if s.onPublish != nil {
-		return s.onPublish()
+		s.onPublish()
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published = end
-	return nil
 }
 
 func (s *fakeSource) Description() string { return "KafkaV2[Subscribe[t]]" }

@@ -42,7 +42,7 @@ type Rules struct {
 type Planned struct {
 	Start, End, Landed stream.Offsets
 	TopicIDs           map[string]string
-	// Losses say, in words, what is lost (FailOnDataLoss is false).
+	// Losses say, in words, what is lost (FailOnDataLoss is false) beside the gaps, of which the Source tells when it meets them.
 	Losses []string
 }
 
@@ -171,14 +171,18 @@ type planner struct {
 	anew       map[string]bool // topics that were deleted and made again
 	old        map[string]bool // of them, those whose end in a batch that is resumed is the old topic's
 	gaps       []stream.Gap
-	losses     []string
+	reasons    []string // all that is lost, in words
+	losses     []string // of them, those without a gap
 }
 
 func (p *planner) lose(g stream.Gap, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.reasons = append(p.reasons, text)
 	if g.From < g.To {
 		p.gaps = append(p.gaps, g)
+		return
 	}
-	p.losses = append(p.losses, fmt.Sprintf(format, args...))
+	p.losses = append(p.losses, text)
 }
 
 // checkTopics finds topics and partitions that are gone and topics that are others now (Spark's KafkaMicroBatchStream).
@@ -320,8 +324,8 @@ func (p *planner) prorate(most int64) {
 
 // planned ends the plan: with what it found, or with the loss.
 func (p *planner) planned(failOnDataLoss bool) (Planned, error) {
-	if failOnDataLoss && len(p.losses) > 0 {
-		return Planned{}, &stream.DataLossError{Gaps: p.gaps, Reason: some(p.losses)}
+	if failOnDataLoss && len(p.reasons) > 0 {
+		return Planned{}, &stream.DataLossError{Gaps: p.gaps, Reason: some(p.reasons)}
 	}
 	ids := map[string]string{}
 	maps.Copy(ids, p.at.TopicIDs)

@@ -63,9 +63,6 @@ const (
 	firstBackoff, lastBackoff = time.Second, 30 * time.Second
 	// idleInterval is spark.sql.streaming.noDataProgressEventInterval.
 	idleInterval = 10 * time.Second
-	// boundsDoubts is how often, after a start, the topics are asked again whether they really end before the query's position: a leader
-	// that has just been elected may not know yet (Spark's fetchOffset.numRetries and retryIntervalMs).
-	boundsDoubts, boundsPause = 3, time.Second
 )
 
 // Run runs the query until ctx ends, AvailableNow is done, or an error that does not heal. After ctx the running batch has StopTimeout to
@@ -135,7 +132,6 @@ type run struct {
 	lastFired      time.Time // when the trigger before fired; zero: never
 	lastReport     time.Time // of progress
 	lastLosses     string
-	unpublished    bool // the last Publish failed, and that was said
 	slow           bool // the last batch took longer than the trigger's interval
 	firing         firing
 }
@@ -264,7 +260,7 @@ func (q *run) wait(ctx context.Context, ran bool) error {
 // plan asks what the topics hold and decides what the next batch reads.
 func (q *run) plan(ctx context.Context) (Planned, error) {
 	var bounds stream.Bounds
-	if err := q.timed(latestOffset, "", func() (err error) { bounds, err = q.Source.Bounds(ctx); return err }); err != nil {
+	if err := q.timed(latestOffset, "", func() (err error) { bounds, err = q.Source.Bounds(ctx, q.latest); return err }); err != nil {
 		return Planned{}, err
 	}
 	q.latest = bounds.Next
@@ -333,7 +329,7 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 	}
 	q.moved(b)
 	q.firing.end = q.Now()
-	q.publish(b.End)
+	q.Source.Publish(q.work, b.End)
 	var offsets int64
 	for _, rg := range ranges {
 		offsets += rg.End - rg.Start
@@ -343,15 +339,6 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 	}
 	q.report(b, from, h, workers, again)
 	return nil
-}
-
-// publish tells the consumer group; what becomes of it is said once.
-func (q *run) publish(end stream.Offsets) {
-	err := q.Source.Publish(q.work, end)
-	if err != nil && !q.unpublished && q.work.Err() == nil {
-		q.log.Warn("the offsets were not published to the consumer group; the query goes on", "error", err)
-	}
-	q.unpublished = err != nil
 }
 
 // moved notes that the batch is done.

@@ -55,9 +55,6 @@ func (q *run) look(ctx context.Context) (found, error) {
 	}
 	var f found
 	var err error
-	if f.bounds, err = q.Source.Bounds(ctx); err != nil {
-		return f, q.late(ctx, err, problem.BrokerUnreachable, "the brokers give no offsets of the topics")
-	}
 	if f.state, err = q.Log.Open(ctx); err != nil {
 		return f, q.late(ctx, err, problem.StoreFailed, "the checkpoint's store does not answer")
 	}
@@ -68,13 +65,12 @@ func (q *run) look(ctx context.Context) (found, error) {
 	if f.table, err = q.Sink.Committed(ctx, q.queryID); err != nil {
 		return f, q.late(ctx, err, problem.StoreFailed, "the table's store does not answer")
 	}
-	for doubt := 0; doubt < boundsDoubts && endsBefore(f); doubt++ {
-		if err := sleep(ctx, boundsPause); err != nil {
-			return f, err
-		}
-		if f.bounds, err = q.Source.Bounds(ctx); err != nil {
-			return f, q.late(ctx, err, problem.BrokerUnreachable, "the brokers give no offsets of the topics")
-		}
+	seen := f.state.Batch.End
+	if seen == nil {
+		seen = f.state.Batch.Start
+	}
+	if f.bounds, err = q.Source.Bounds(ctx, seen); err != nil {
+		return f, q.late(ctx, err, problem.BrokerUnreachable, "the brokers give no offsets of the topics")
 	}
 	return f, nil
 }
@@ -89,20 +85,6 @@ func (q *run) late(ctx context.Context, err error, code problem.Code, what strin
 	p := problem.New(code, "%s within %s", what, q.o.StartTimeout)
 	p.Retryable = true
 	return p.Fix("start again when they answer; a query that runs already waits for them")
-}
-
-// endsBefore says whether a topic ends before the offset up to which the query has read.
-func endsBefore(f found) bool {
-	at := f.state.Batch.End
-	if at == nil {
-		at = f.state.Batch.Start
-	}
-	for tp, offset := range at.All() {
-		if next, ok := f.bounds.Next.Get(tp.Topic, tp.Partition); ok && next < offset {
-			return true
-		}
-	}
-	return false
 }
 
 // enact does what was decided; nothing has been written before.

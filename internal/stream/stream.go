@@ -64,14 +64,15 @@ type Starting struct {
 // A Source is a replayable log: fetching a range twice yields the same records.
 type Source interface {
 	// Bounds returns the first and one past the last readable offset of every partition that the query reads, and the topics' ids.
-	// Metadata is fresh on every call. It retries passing faults until ctx ends.
-	Bounds(ctx context.Context) (Bounds, error)
+	// Metadata is fresh on every call. An end before that in seen is asked for again, a few times, before it is believed: a leader that was
+	// elected a moment ago may not know its end yet. It retries passing faults until ctx ends.
+	Bounds(ctx context.Context, seen Offsets) (Bounds, error)
 	// Fetch sends every offset of ranges that the log still has in exactly one chunk, per partition in order, and returns when all were
-	// sent. It retries inside, never closes out, and returns the gaps it met (failOnDataLoss=false) or a *DataLossError: chunks and gaps
-	// are the ranges, without a hole. A range of a topic that has another id now is a gap.
+	// sent. It retries inside, never closes out, and returns the gaps it met and logged (failOnDataLoss=false) or a *DataLossError: chunks
+	// and gaps are the ranges, without a hole. A range of a topic that has another id now is a gap.
 	Fetch(ctx context.Context, ranges []Range, out chan<- Chunk) ([]Gap, error)
-	// Publish tells the consumer group how far the table is. Advisory: an error is logged once and never stops the query.
-	Publish(ctx context.Context, end Offsets) error
+	// Publish tells the consumer group how far the table is. Advisory: a failure is logged once, and never stops the query.
+	Publish(ctx context.Context, end Offsets)
 	// Description is as Spark's: KafkaV2[Subscribe[a, b]].
 	Description() string
 }

@@ -203,7 +203,7 @@ func (s *scanner) find(k key) *set {
 
 // topic fetches what the log says was landed, as far as the topic still has it, and marks what is not in the table.
 func (s *scanner) topic(ctx context.Context, source stream.Source) error {
-	b, err := source.Bounds(ctx)
+	b, err := source.Bounds(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func (b *builder) sound() {
 // A topic is a Source that serves the offsets [0, 20) but the marker.
 type topic struct{ lacks []int64 }
 
-func (s topic) Bounds(context.Context) (stream.Bounds, error) {
+func (s topic) Bounds(context.Context, stream.Offsets) (stream.Bounds, error) {
 	return stream.Bounds{First: stream.Offsets{"t": {0: 0}}, Next: stream.Offsets{"t": {0: 20}}}, nil
 }
 
@@ -138,8 +138,8 @@ func (s topic) Fetch(ctx context.Context, ranges []stream.Range, out chan<- stre
 	}
 	return nil, nil
 }
-func (s topic) Publish(context.Context, stream.Offsets) error { return nil }
-func (s topic) Description() string                           { return "topic" }
+func (s topic) Publish(context.Context, stream.Offsets) {}
+func (s topic) Description() string                     { return "topic" }
 
 type topicChunk struct {
 	r     stream.Range

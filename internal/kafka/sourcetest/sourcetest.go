@@ -340,7 +340,7 @@ func Whole(t *testing.T, src stream.Source) []stream.Range {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	b, err := src.Bounds(ctx)
+	b, err := src.Bounds(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
