@@ -2,12 +2,9 @@ package kafka
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -345,7 +342,7 @@ func parseTrustStore(p *option.Parser, tls bool) *x509.CertPool {
 	case hasInline:
 		return parsePEM(p, inline, []byte(inline.Reveal()))
 	}
-	text, err := readFile(file.Reveal())
+	text, err := option.ReadFile(file.Reveal(), maxTrustStore)
 	if err != nil {
 		p.Report(file, problem.FileUnreadable, "%s %s cannot be read", location, file.Shown()).Because(err)
 		return nil
@@ -360,24 +357,4 @@ func parsePEM(p *option.Parser, v option.Value, text []byte) *x509.CertPool {
 		return nil
 	}
 	return pool
-}
-
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err // the name may be a secret, and is in the message if not
-		}
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxTrustStore+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxTrustStore {
-		return nil, fmt.Errorf("it is larger than %s", option.FormatSize(maxTrustStore))
-	}
-	return b, nil
 }

@@ -2,11 +2,8 @@ package registry
 
 import (
 	"crypto/x509"
-	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/siltlake/silt/internal/option"
@@ -193,12 +190,9 @@ func truststore(p *option.Parser, o *Options) {
 	if !ok || v.IsList {
 		return
 	}
-	text, err := readFile(path)
+	text, err := option.ReadFile(path, maxTruststoreBytes)
 	if err != nil {
-		pr := p.Report(v, problem.FileUnreadable, "%s cannot be read", v.Key)
-		if !v.IsSecret { // the error names the file
-			pr.Because(err)
-		}
+		p.Report(v, problem.FileUnreadable, "%s %s cannot be read", v.Key, v.Shown()).Because(err)
 		return
 	}
 	o.Roots = x509.NewCertPool()
@@ -206,19 +200,6 @@ func truststore(p *option.Parser, o *Options) {
 		p.Report(v, problem.InvalidValue, "%s: %s holds no PEM certificate", v.Key, v.Shown()).
 			Fix("convert the truststore to PEM: keytool -exportcert -rfc -keystore FILE -alias NAME")
 	}
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxTruststoreBytes+1))
-	if err == nil && len(b) > maxTruststoreBytes {
-		err = fmt.Errorf("it is larger than %s", option.FormatSize(maxTruststoreBytes))
-	}
-	return b, err
 }
 
 func refuse(p *option.Parser) {
