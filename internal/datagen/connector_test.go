@@ -284,6 +284,48 @@ func TestAfterAKillRecordsAreMadeAgainFromTheStoredOffset(t *testing.T) {
 	})
 }
 
+// A seed that was drawn is kept from the start on: what was written before the first record was acknowledged is made again, too.
+func TestAfterAKillBeforeAnyOffsetTheDrawnSeedIsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, offsets := &fakeProducer{hold: true}, &MemoryOffsets{}
+		config := clicks(t, "")
+		config.Seed = nil
+		config.MaxInterval = 50 * time.Millisecond
+		c := New(config, deps(p, offsets))
+		start(t, c)
+		stored, ok, _ := offsets.Load(t.Context(), 0)
+		if !ok || stored.Iteration != 0 || stored.Generation != 0 {
+			t.Fatalf("stored at the start: %+v, %v", stored, ok)
+		}
+		time.Sleep(time.Second)
+		killed := values(p.made())
+
+		again := &MemoryOffsets{}
+		if err := again.Store(t.Context(), 0, stored); err != nil {
+			t.Fatal(err)
+		}
+		second := &fakeProducer{}
+		d := deps(second, again)
+		d.Rand = func() uint64 { return 99 } // draws another seed
+		d.Rate = 100
+		after := New(config, d)
+		start(t, after)
+		time.Sleep(time.Second)
+		after.Stop()
+		if made := values(second.made()); len(killed) == 0 || len(made) < len(killed) {
+			t.Errorf("%d records before the kill, %d after it", len(killed), len(made))
+		} else if diff := cmp.Diff(killed, made[:len(killed)]); diff != "" {
+			t.Error(diff)
+		}
+		p.mu.Lock()
+		for _, promise := range p.held {
+			promise(nil)
+		}
+		p.mu.Unlock()
+		c.Stop()
+	})
+}
+
 func TestAnOffsetIsStoredOnlyAfterAllRecordsBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, offsets := &fakeProducer{hold: true}, &MemoryOffsets{}
@@ -499,11 +541,14 @@ func TestFaultsOfTheStart(t *testing.T) {
 		{func(d *Deps) { d.Registrar = &fakeRegistry{err: broken} }, "register the schema under clickstreams-value: broken"},
 		{func(d *Deps) { d.Registrar = nil }, "there is no registry to register the schema with"},
 		{func(d *Deps) { d.Offsets = brokenOffsets{load: broken} }, "task 0: load its offset: broken"},
+		{func(d *Deps) { d.Offsets = brokenOffsets{store: broken} }, "task 0: store its first offset: broken"},
 	}
 	for _, tt := range tests {
 		d := deps(&fakeProducer{}, nil)
 		tt.change(&d)
-		c := New(clicks(t, ""), d)
+		config := clicks(t, "")
+		config.Seed = nil
+		c := New(config, d)
 		if err := c.Start(t.Context()); err == nil || err.Error() != tt.want {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}

@@ -66,7 +66,7 @@ type flying struct {
 }
 
 // newTask returns a task at its stored offset. Without one, each task advances the seed by one draw more than the one before it, so that
-// all write other data.
+// all write other data; a seed that nobody chose is drawn and stored at once.
 func (c *Connector) newTask(ctx context.Context, id int) (*task, error) {
 	var at Offset
 	at.Seed = int64(c.d.Rand())
@@ -81,8 +81,14 @@ func (c *Connector) newTask(ctx context.Context, id int) (*task, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load its offset: %w", err)
 		}
-		if ok {
+		switch {
+		case ok:
 			at = stored
+		case c.c.Seed == nil:
+			// A lifetime that is killed before it stores an offset is then made again as it was, too.
+			if err := c.d.Offsets.Store(ctx, id, at); err != nil {
+				return nil, fmt.Errorf("store its first offset: %w", err)
+			}
 		}
 	}
 	g, err := NewGenerator(c.c.Schema, GeneratorOptions{Seed: at.Seed, Iteration: at.Iteration, KeyField: c.c.KeyField, ReadFile: c.d.ReadFile})
