@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,28 +34,30 @@ type partitionTally struct {
 }
 
 // count lets DuckDB and delta-rs count the table.
-func (f *fixture) count() tally {
-	f.t.Helper()
-	out, err := exec.Command(needPython(f.t), filepath.Join("python", "check_table.py"), f.table()).Output()
+func (f *fixture) count() tally { return countTable(f.t, f.table()) }
+
+func countTable(t *testing.T, path string) tally {
+	t.Helper()
+	out, err := exec.Command(needPython(t), filepath.Join("python", "check_table.py"), path).Output()
 	if err != nil {
 		if exit, ok := err.(*exec.ExitError); ok {
 			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
 		}
-		f.t.Fatal("count the table: ", err)
+		t.Fatal("count the table: ", err)
 	}
 	var got tally
 	if err := json.Unmarshal(out, &got); err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var sum int64
 	for name, p := range got.Partitions {
 		sum += p.Count
 		if p.Distinct != p.Count {
-			f.t.Errorf("%s: %d rows, but %d offsets", name, p.Count, p.Distinct)
+			t.Errorf("%s: %d rows, but %d offsets", name, p.Count, p.Distinct)
 		}
 	}
 	if sum != got.Rows {
-		f.t.Errorf("DuckDB counts %d rows, delta-rs %d", sum, got.Rows)
+		t.Errorf("DuckDB counts %d rows, delta-rs %d", sum, got.Rows)
 	}
 	return got
 }
