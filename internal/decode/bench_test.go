@@ -85,7 +85,7 @@ func BenchmarkDecode(b *testing.B) {
 			d := New(tutorial(), texts{1: clickstream.Schema, 2: clickstream.SchemaV2})
 			s := &sink{}
 			decode := func() {
-				dec := d.NewDecoder(s.schema) // the table's, once there is one
+				dec := d.Begin(s.schema)() // the table's, once there is one
 				for _, r := range rs {
 					if err := dec.Decode(b.Context(), r, s); err != nil {
 						b.Fatal(err)
@@ -113,7 +113,7 @@ func BenchmarkSmallBatch(b *testing.B) {
 			table := column.Schema{}
 			b.ReportAllocs()
 			for b.Loop() {
-				dec := d.NewDecoder(table)
+				dec := d.Begin(table)()
 				if err := dec.Decode(b.Context(), rs[0], s); err != nil {
 					b.Fatal(err)
 				}
@@ -145,7 +145,7 @@ func BenchmarkBadRecords(b *testing.B) {
 			s := &sink{}
 			b.ReportAllocs()
 			for b.Loop() {
-				dec := d.NewDecoder(s.schema)
+				dec := d.Begin(s.schema)()
 				if err := dec.Decode(b.Context(), r, s); err != nil {
 					b.Fatal(err)
 				}

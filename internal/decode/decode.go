@@ -27,19 +27,17 @@ type Decoding struct {
 	columns column.Schema // of a row of which no schema is known
 	catalog catalog
 
-	mu    sync.Mutex
-	free  []*worker // of decoders that have reported, with their buffers and programs
-	batch *batch
+	mu   sync.Mutex
+	free []*worker // of decoders that have reported, with their buffers and programs
 }
 
 // maxFree bounds the workers that wait for a next batch.
 const maxFree = 64
 
-// A batch is what the decoders of one batch share.
+// A batch is what the decoders of one attempt at a batch share.
 type batch struct {
-	mu   sync.Mutex
-	ids  map[int32]struct{}
-	over bool // a decoder has reported: the next one made is another batch's; guarded by Decoding.mu
+	mu  sync.Mutex
+	ids map[int32]struct{}
 }
 
 // add notes a schema id and returns how many there are.
@@ -55,30 +53,33 @@ func New(o Options, schemas Schemas) *Decoding {
 	return &Decoding{o: o, columns: o.columns(), catalog: catalog{o: o, schemas: schemas, known: map[int32]*compiled{}}}
 }
 
-// NewDecoder returns a decoder for one worker of a batch.
-func (d *Decoding) NewDecoder(table column.Schema) stream.Decoder {
+// Begin implements stream.Decoding.
+func (d *Decoding) Begin(table column.Schema) func() stream.Decoder {
+	b := &batch{ids: map[int32]struct{}{}}
+	return func() stream.Decoder {
+		w := d.take()
+		w.begin(table, b)
+		return &Decoder{w: w}
+	}
+}
+
+// take returns a worker that is free, or a new one.
+func (d *Decoding) take() *worker {
 	d.mu.Lock()
-	if d.batch == nil || d.batch.over {
-		d.batch = &batch{ids: map[int32]struct{}{}}
+	defer d.mu.Unlock()
+	n := len(d.free)
+	if n == 0 {
+		return newWorker(d)
 	}
-	b := d.batch
-	var w *worker
-	if n := len(d.free); n > 0 {
-		w, d.free = d.free[n-1], d.free[:n-1]
-	}
-	d.mu.Unlock()
-	if w == nil {
-		w = newWorker(d)
-	}
-	w.begin(table, b)
-	return &Decoder{w: w}
+	w := d.free[n-1]
+	d.free = d.free[:n-1]
+	return w
 }
 
 // recycle takes back the worker of a decoder that has reported.
 func (d *Decoding) recycle(w *worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.batch.over = true
 	if len(d.free) < maxFree {
 		d.free = append(d.free, w)
 	}

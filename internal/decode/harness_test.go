@@ -343,7 +343,7 @@ type run struct {
 // decodeAll decodes each Records by one decoder, until one fails.
 func decodeAll(d *Decoding, table column.Schema, rs ...*stream.Records) run {
 	out := run{memory: &memory{keep: d.o.KeepInvalidUTF8}}
-	dec := d.NewDecoder(table)
+	dec := d.Begin(table)()
 	for _, r := range rs {
 		if out.err = dec.Decode(context.Background(), r, out.memory); out.err != nil {
 			break

@@ -175,7 +175,7 @@ func TestADecoderIsUsedAgain(t *testing.T) {
 	table := column.Schema{}
 	var workers []*worker
 	for batch := range 6 {
-		dec := d.NewDecoder(table).(*Decoder)
+		dec := d.Begin(table)().(*Decoder)
 		workers = append(workers, dec.w)
 		rows := dec.w.rows
 		out := &memory{}
@@ -223,7 +223,7 @@ func TestProgramsOfOldIDsAreDropped(t *testing.T) {
 	d := New(o, schemas)
 	table := o.rowSchema(nil)
 	for id := range int32(30) { // a producer that registers a schema a day
-		dec := d.NewDecoder(table).(*Decoder)
+		dec := d.Begin(table)().(*Decoder)
 		out := &memory{}
 		if err := dec.Decode(t.Context(), recordsOf(0, message{value: value(id, "x", 0)}, message{value: value(id, "y", 0)}), out); err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestProgramsOfOldIDsAreDropped(t *testing.T) {
 func TestADecoderThatFailedLeavesNothingBehind(t *testing.T) {
 	d := New(options(Drop, Offset, Key, ParsedValue), texts{1: flat})
 	broken := errors.New("disk full")
-	dec := d.NewDecoder(column.Schema{})
+	dec := d.Begin(column.Schema{})()
 	bad := message{[]byte("\xff"), nil, 0}
 	err := dec.Decode(t.Context(), recordsOf(0, message{nil, value(1, "x", 0), 0}, bad, message{nil, nil, 0}), &memory{fail: broken})
 	if !errors.Is(err, broken) {
@@ -280,7 +280,7 @@ func TestDecodersWorkAtTheSameTime(t *testing.T) {
 		var total stream.Report
 		reports := make(chan stream.Report, 4)
 		for n := range 4 {
-			dec := d.NewDecoder(column.Schema{})
+			dec := d.Begin(column.Schema{})()
 			wg.Go(func() {
 				out := &memory{}
 				for i := range 50 {

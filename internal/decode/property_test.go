@@ -207,7 +207,7 @@ func FuzzHeader(f *testing.F) {
 		}
 		o := options(Permissive, ValueSchemaID, FixedValue)
 		out := &memory{}
-		if err := New(o, nil).NewDecoder(column.Schema{}).Decode(context.Background(), r, out); err != nil {
+		if err := New(o, nil).Begin(column.Schema{})().Decode(context.Background(), r, out); err != nil {
 			t.Fatal(err)
 		}
 		wantID, wantFixed := "null", "null"

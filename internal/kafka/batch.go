@@ -57,11 +57,14 @@ type corruptError struct {
 	// passing says that the same bytes may come right when fetched again: a checksum failed, which the broker's disk or the way from it
 	// may have caused.
 	passing bool
+	err     error // the cause, if it is another error
 }
 
 func (e *corruptError) Error() string {
 	return fmt.Sprintf("record batch at offset %d: %s", e.offset, e.why)
 }
+
+func (e *corruptError) Unwrap() error { return e.err }
 
 // readHeader reads the head of the batch at pos. It is false where b ends before the batch does: brokers cut the last batch of an answer
 // off when it does not fit. It does not check the checksum.

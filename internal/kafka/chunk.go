@@ -30,13 +30,13 @@ type chunk struct {
 	aborted []abortedTxn // by first offset
 	hold    *hold
 
-	d      *decompressor // taken at the first Next
-	next   int           // position of the next batch in data
-	open   cursor        // the batch being read; none if left is 0
-	place  bool          // the open batch's records lie in data, not in the arena
-	begun  int           // of aborted, those that begin at or before the open batch
-	dead   []int64       // producers with an aborted transaction open
-	served int64
+	d       *decompressor // taken at the first Next
+	next    int           // position of the next batch in data
+	open    cursor        // the batch being read; none if left is 0
+	inPlace bool          // the open batch's records lie in data, not in the arena
+	begun   int           // of aborted, those that begin at or before the open batch
+	dead    []int64       // producers with an aborted transaction open
+	served  int64
 }
 
 var _ stream.Chunk = (*chunk)(nil)
@@ -105,7 +105,7 @@ func (c *chunk) Next(dst *stream.Records) (bool, error) {
 // read appends records of the open batch to dst.
 func (c *chunk) read(dst *stream.Records) error {
 	b := c.d.arena
-	if c.place {
+	if c.inPlace {
 		b = c.data
 	}
 	dst.TimestampType = c.open.h.timestampType()
@@ -140,17 +140,17 @@ func (c *chunk) openNext(dst *stream.Records) (bool, error) {
 			continue
 		}
 		codec := int(h.attributes & attrCodec)
-		place := codec == codecNone && cap(c.data)-h.end >= column.Slack
-		if len(dst.Offset) > 0 && (place != c.place || h.timestampType() != dst.TimestampType) {
+		inPlace := codec == codecNone && cap(c.data)-h.end >= column.Slack
+		if len(dst.Offset) > 0 && (inPlace != c.inPlace || h.timestampType() != dst.TimestampType) {
 			return false, nil
 		}
 		c.next = h.end
-		c.place = place
+		c.inPlace = inPlace
 		c.open = cursor{h: h, left: h.count, last: -1, pos: h.payload, end: h.end}
-		if !place {
+		if !inPlace {
 			if c.open.pos, err = c.d.add(codec, c.data[h.payload:h.end]); err != nil {
 				c.open.left = 0
-				return false, &corruptError{offset: h.base, why: err.Error()}
+				return false, &corruptError{offset: h.base, why: err.Error(), err: err}
 			}
 			c.open.end = len(c.d.arena)
 		}
@@ -163,7 +163,8 @@ func (c *chunk) openNext(dst *stream.Records) (bool, error) {
 	return false, nil
 }
 
-// isAborted says whether the batch belongs to an aborted transaction. It must see every batch, once.
+// isAborted says whether the batch belongs to an aborted transaction. It must see every batch, in
+// order; a data batch may be seen again before the next.
 //
 // As in Kafka's own consumer: an aborted transaction begins for its producer with the batch that its first offset lies in, and ends with
 // the next control batch of the producer, which must be the marker of the abort. Under read_uncommitted there is no such list.
@@ -200,7 +201,7 @@ func corruptProblem(tp stream.TopicPartition, err error, limit int) error {
 	}
 	p := problem.New(problem.CorruptBatch, "the record batch cannot be read: %s", ce.why).
 		At(problem.Record(tp.Topic, tp.Partition, ce.offset))
-	if ce.why == errTooLarge.Error() {
+	if errors.Is(ce, errTooLarge) {
 		p.Message += " of " + option.FormatSize(int64(limit))
 	}
 	return p.Fix("the query cannot pass this batch: delete the topic's records up to its end (kafka-delete-records), or begin a new query " +

@@ -17,9 +17,9 @@ import (
 // Fetch fetches the ranges from their leaders, all leaders at once.
 //
 // One goroutine, the loop in run, owns all state and decides; requests are made beside it, one at a time for each leader, and hand it
-// their answers as events. A leader is asked again as soon as its answer's batch headers are hopped, while the chunks still wait for
-// workers: but not while more than one fetch of data waits already. So what is in memory is what workers hold, what waits, and one
-// answer a leader; all of it is taken from the budget before it is asked for.
+// their answers as events. A leader is asked again as soon as its answer is scanned and its checksums are right, while the chunks still
+// wait for workers: but not while more than one fetch of data waits already. So what is in memory is what workers hold, what waits, and
+// one answer a leader; all of it is taken from the budget before it is asked for.
 func (s *Source) Fetch(ctx context.Context, ranges []stream.Range, out chan<- stream.Chunk) ([]stream.Gap, error) {
 	topics, err := topicsOf(ranges)
 	if err != nil {

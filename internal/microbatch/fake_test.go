@@ -204,8 +204,8 @@ type fakeDecoding struct {
 	drop   bool // DROP, else FAILFAST
 }
 
-func (d *fakeDecoding) NewDecoder(table column.Schema) stream.Decoder {
-	return &fakeDecoder{d: d, fields: len(table.Fields)}
+func (d *fakeDecoding) Begin(table column.Schema) func() stream.Decoder {
+	return func() stream.Decoder { return &fakeDecoder{d: d, fields: len(table.Fields)} }
 }
 
 type fakeDecoder struct {

@@ -26,12 +26,12 @@ type harvest struct {
 // partition are sent, and so received, in order, hence another worker has them already, though perhaps it has not begun. So the bad record
 // that is reported at the end is the lowest of its partition. No other chunk is begun, and workers that read one are told to stop.
 type reading struct {
-	source   stream.Source
-	decoding stream.Decoding
-	tx       stream.Tx
-	chunks   chan stream.Chunk
-	stop     context.CancelFunc // of fetching
-	now      func() time.Time
+	source  stream.Source
+	decoder func() stream.Decoder
+	tx      stream.Tx
+	chunks  chan stream.Chunk
+	stop    context.CancelFunc // of fetching
+	now     func() time.Time
 
 	mu      sync.Mutex
 	err     error               // the first
@@ -44,7 +44,7 @@ func read(ctx context.Context, source stream.Source, decoding stream.Decoding, t
 	n int, now func() time.Time) (harvest, error) {
 	fetching, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &reading{source: source, decoding: decoding, tx: tx, chunks: make(chan stream.Chunk, n), stop: stop, now: now}
+	r := &reading{source: source, decoder: decoding.Begin(tx.Schema()), tx: tx, chunks: make(chan stream.Chunk, n), stop: stop, now: now}
 	for range n {
 		w := &worker{r: r, served: map[stream.TopicPartition]int64{}}
 		w.ctx, w.cancel = context.WithCancel(ctx)
@@ -197,7 +197,7 @@ func (w *worker) run() {
 }
 
 func (w *worker) open() error {
-	w.decoder = w.r.decoding.NewDecoder(w.r.tx.Schema())
+	w.decoder = w.r.decoder()
 	var err error
 	w.writer, err = w.r.tx.Writer()
 	return err

@@ -231,8 +231,9 @@ type forgetfulDecoder struct {
 	lost *atomic.Bool
 }
 
-func (f *forgetful) NewDecoder(s schema) stream.Decoder {
-	return forgetfulDecoder{f.Decoding.NewDecoder(s), &f.lost}
+func (f *forgetful) Begin(s schema) func() stream.Decoder {
+	begun := f.Decoding.Begin(s)
+	return func() stream.Decoder { return forgetfulDecoder{begun(), &f.lost} }
 }
 
 func (f forgetfulDecoder) Report() stream.Report {

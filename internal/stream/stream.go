@@ -88,9 +88,10 @@ type Chunk interface {
 	Release()
 }
 
-// Decoding makes one Decoder for each worker of a batch; table is Tx.Schema(). NewDecoder may be called concurrently.
+// Decoding makes the decoders of each attempt at a batch.
 type Decoding interface {
-	NewDecoder(table column.Schema) Decoder
+	// Begin returns what makes a Decoder for each worker of one attempt; table is Tx.Schema(). What it returns may be called concurrently.
+	Begin(table column.Schema) func() Decoder
 }
 
 // A Decoder appends rows to blocks that a Writer gives; it enforces the mode. It belongs to one goroutine.
@@ -100,8 +101,7 @@ type Decoder interface {
 	Decode(ctx context.Context, r *Records, w Writer) error
 	// Report ends the decoder and returns what it met; Rows, Rejected and Nulled are its own counts, Served is not set. It is called by
 	// the goroutine that decoded, after the last Decode, whose error it may be called after as well. Memory of a decoder that has reported
-	// is used again; one that is dropped without a report costs only that. The first report of a batch's decoders ends the batch: a
-	// decoder made later belongs to the next.
+	// is used again; one that is dropped without a report costs only that.
 	Report() Report
 }
 
