@@ -254,7 +254,11 @@ func (d *demo) startConnector(ctx context.Context, cfg datagen.Config) error {
 		return err
 	}
 	d.onClose(func(context.Context) error { producer.Close(); return nil })
-	deps := datagen.Deps{Producer: sender{producer}, Offsets: d.folder.offsets(), Rate: d.o.Rate}
+	offsets, err := d.folder.offsets()
+	if err != nil {
+		return err
+	}
+	deps := datagen.Deps{Producer: sender{producer}, Offsets: offsets, Rate: d.o.Rate}
 	if cfg.Output == datagen.Avro {
 		schemas := registry.New(s.registry, registry.Env{Log: d.o.Log})
 		d.onClose(func(context.Context) error { schemas.Close(); return nil })

@@ -1,7 +1,6 @@
 package silt
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/siltlake/silt/internal/broker"
 	"github.com/siltlake/silt/internal/datagen"
@@ -279,49 +277,15 @@ func (f *demoFolder) writePipeline(c datagen.Config) error {
 	return f.writeNew(demoPipeline, []byte(text))
 }
 
-// offsets are those of the connector's tasks, in a file.
-func (f *demoFolder) offsets() datagen.Offsets { return &demoTaskOffsets{folder: f} }
-
-type demoTaskOffsets struct {
-	folder *demoFolder
-	mu     sync.Mutex
-	tasks  map[int]datagen.Offset // nil: not read yet
-}
-
-// Load implements datagen.Offsets.
-func (o *demoTaskOffsets) Load(_ context.Context, task int) (datagen.Offset, bool, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.tasks == nil {
-		name := o.folder.path(demoOffsets)
-		tasks := map[int]datagen.Offset{}
-		b, err := os.ReadFile(name)
-		if err == nil {
-			err = json.Unmarshal(b, &tasks)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return datagen.Offset{}, false, problem.New(problem.CorruptState, "the connector's offsets cannot be read: %w", err).At(problem.File(name)).
-				Fix("remove the file: the connector then begins its sequence anew")
-		}
-		o.tasks = tasks
-	}
-	at, ok := o.tasks[task]
-	return at, ok, nil
-}
-
-// Store implements datagen.Offsets.
-func (o *demoTaskOffsets) Store(_ context.Context, task int, at datagen.Offset) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.tasks == nil {
-		o.tasks = map[int]datagen.Offset{}
-	}
-	o.tasks[task] = at
-	b, err := json.Marshal(o.tasks)
+// offsets are those of the connector's tasks.
+func (f *demoFolder) offsets() (datagen.Offsets, error) {
+	name := f.path(demoOffsets)
+	o, err := datagen.OpenOffsets(name)
 	if err != nil {
-		return err
+		return nil, problem.New(problem.CorruptState, "the connector's offsets cannot be read: %w", err).At(problem.File(name)).
+			Fix("remove the file: the connector then begins its sequence anew")
 	}
-	return o.folder.write(demoOffsets, append(b, '\n'))
+	return o, nil
 }
 
 // DemoMade lists the paths in a folder that a demo made, and that are there; the folder itself is the last one if it holds nothing else. It
