@@ -104,7 +104,7 @@ func batch(n int64, start, end stream.Offsets, ms int64) stream.Batch {
 // The checkpoint of a real Spark 4.1.1 and ours are the same bytes, with Hadoop's checksum files.
 func TestANewCheckpointIsSparksByteForByte(t *testing.T) {
 	l, state := opened(t, store.NewMemory(nil), Options{CRC: true})
-	want := stream.State{Planned: -1, Done: -1, ShufflePartitions: 200, Batch: stream.Batch{ID: -1, ShufflePartitions: 200}}
+	want := stream.State{Planned: -1, Done: -1, Batch: stream.Batch{ID: -1, ShufflePartitions: 200}}
 	if d := cmp.Diff(want, state); d != "" {
 		t.Error(d)
 	}
@@ -132,7 +132,7 @@ func TestACheckpointOfSparkIsContinued(t *testing.T) {
 	m := load(t, "testdata/spark4-direct")
 	remove(t, m, "offsets/1", "offsets/.1.crc", "offsets/2", "offsets/.2.crc", "commits/1", "commits/.1.crc", "commits/2", "commits/.2.crc")
 	l, state := opened(t, m, Options{CRC: true})
-	want := stream.State{QueryID: "030bd9a4-b6df-45f4-95f5-796c194b724b", Planned: 0, Done: 0, ShufflePartitions: 4, Batch: stream.Batch{
+	want := stream.State{Planned: 0, Done: 0, Batch: stream.Batch{
 		QueryID: "030bd9a4-b6df-45f4-95f5-796c194b724b", ID: 0, Start: ends(0, 0), End: ends(50, 50),
 		Time: time.UnixMilli(1795476480203).UTC(), ShufflePartitions: 4}}
 	if d := cmp.Diff(want, state); d != "" {
@@ -145,7 +145,7 @@ func TestACheckpointOfSparkIsContinued(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, state = opened(t, m, Options{CRC: true}) // as after a restart
-	if state.Planned != 1 || state.Done != 1 || !state.Batch.Start.Equal(ends(50, 50)) || state.ShufflePartitions != 4 {
+	if state.Planned != 1 || state.Done != 1 || !state.Batch.Start.Equal(ends(50, 50)) || state.Batch.ShufflePartitions != 4 {
 		t.Errorf("got %+v", state)
 	}
 	if err := l.Plan(t.Context(), batch(2, ends(100, 100), ends(150, 150), 1795476521843)); err != nil {
@@ -183,7 +183,7 @@ func TestStartIsRememberedBeforeTheFirstBatch(t *testing.T) {
 		}
 	}
 	l, state := opened(t, m, Options{})
-	if state.QueryID != queryID || state.Planned != -1 || !state.Batch.Start.Equal(ends(7, 8)) {
+	if state.Batch.QueryID != queryID || state.Planned != -1 || !state.Batch.Start.Equal(ends(7, 8)) {
 		t.Fatalf("got %+v", state)
 	}
 	if err := l.Start(t.Context(), queryID, ends(7, 9)); !errors.Is(err, stream.ErrFenced) {
@@ -365,7 +365,7 @@ func TestTheNewestOffsetsMayBeTorn(t *testing.T) {
 			l, state := opened(t, m, Options{CRC: true})
 			if state.Unreadable == nil || state.Planned != 2 || state.Done != 1 || state.Batch.ID != 2 ||
 				!state.Batch.Start.Equal(ends(100, 100)) || state.Batch.End != nil ||
-				state.ShufflePartitions != 4 || !strings.Contains(state.Unreadable.Error(), "offsets/2") {
+				state.Batch.ShufflePartitions != 4 || !strings.Contains(state.Unreadable.Error(), "offsets/2") {
 				t.Fatalf("got %+v", state)
 			}
 			for range 2 { // the second time it is gone already
@@ -380,7 +380,7 @@ func TestTheNewestOffsetsMayBeTorn(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, state = opened(t, m, Options{CRC: true})
-			if state.Unreadable != nil || !state.Batch.End.Equal(ends(130, 140)) || state.ShufflePartitions != 4 {
+			if state.Unreadable != nil || !state.Batch.End.Equal(ends(130, 140)) || state.Batch.ShufflePartitions != 4 {
 				t.Errorf("got %+v", state)
 			}
 		})

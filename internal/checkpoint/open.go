@@ -28,11 +28,10 @@ func (l *Log) Open(ctx context.Context) (stream.State, error) {
 		return stream.State{}, err
 	}
 	l.purge.oldest(lowest(offsets, commits))
-	s := stream.State{Planned: -1, Done: -1, ShufflePartitions: defaultShufflePartitions}
-	if s.QueryID, err = l.openMetadata(ctx, len(offsets)+len(commits) > 0); err != nil {
+	s := stream.State{Planned: -1, Done: -1}
+	if l.queryID, err = l.openMetadata(ctx, len(offsets)+len(commits) > 0); err != nil {
 		return stream.State{}, err
 	}
-	l.queryID = s.QueryID
 	if s.Done, err = l.openCommits(ctx, commits); err != nil {
 		return stream.State{}, err
 	}
@@ -148,7 +147,7 @@ func (l *Log) openOffsets(ctx context.Context, s stream.State) (stream.State, er
 		return stream.State{}, err
 	}
 	l.last, l.newest = before, max(s.Planned-1, -1)
-	s.Batch = stream.Batch{QueryID: s.QueryID, ID: s.Planned, Start: before.offsets}
+	s.Batch = stream.Batch{QueryID: l.queryID, ID: s.Planned, Start: before.offsets}
 	if s.Planned >= 0 {
 		e, err := l.openEntry(ctx, s.Planned)
 		torn := new(tornError)
@@ -162,8 +161,7 @@ func (l *Log) openOffsets(ctx context.Context, s stream.State) (stream.State, er
 			return stream.State{}, err
 		}
 	}
-	s.ShufflePartitions = l.last.shufflePartitions()
-	s.Batch.ShufflePartitions = s.ShufflePartitions
+	s.Batch.ShufflePartitions = l.last.shufflePartitions()
 	return s, nil
 }
 

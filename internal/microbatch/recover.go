@@ -12,32 +12,32 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// A Kind is what a start does before it plans on.
-type Kind uint8
+// An Action is what a start does before it plans on.
+type Action uint8
 
-// The kinds.
+// The actions.
 const (
-	PlanNext  Kind = iota // plan Batch.ID, from Batch.Start
-	RunAgain              // Batch was planned and is not in the table: run it
-	MarkDone              // Batch is in the table: write commits/N
-	PlanAgain             // offsets/N cannot be read and nothing of it is in the table: remove it, then as PlanNext
-	Rebuild               // offsets/N cannot be read and the table has the batch: write it anew as Batch, and commits/N
-	Refuse                // Problem says why
+	PlanNext  Action = iota // plan Batch.ID, from Batch.Start
+	RunAgain                // Batch was planned and is not in the table: run it
+	MarkDone                // Batch is in the table: write commits/N
+	PlanAgain               // offsets/N cannot be read and nothing of it is in the table: remove it, then as PlanNext
+	Rebuild                 // offsets/N cannot be read and the table has the batch: write it anew as Batch, and commits/N
+	Refuse                  // Problem says why
 )
 
-var kindNames = [...]string{"plan next", "run again", "mark done", "plan again", "rebuild", "refuse"}
+var actionNames = [...]string{"plan next", "run again", "mark done", "plan again", "rebuild", "refuse"}
 
-func (k Kind) String() string { return kindNames[k] }
+func (a Action) String() string { return actionNames[a] }
 
 // A Decision is what a start does, given what it found.
 type Decision struct {
-	Kind    Kind
+	Action  Action
 	Batch   stream.Batch
 	Problem *problem.Problem
 }
 
-// A Start is what Recover has to know beside checkpoint and table.
-type Start struct {
+// A RecoverInput is what Recover has to know beside checkpoint and table.
+type RecoverInput struct {
 	// Topics are those that the query reads now and that exist.
 	Topics []string
 	// First is where a new checkpoint would begin; it has every partition that the query reads. Looked at only if nothing was planned.
@@ -50,7 +50,7 @@ type Start struct {
 
 // Recover decides what a start does (docs/recovery.md). L is the newest planned batch, C the newest committed one, T the newest batch that
 // the table has of this query; -1 is none. It has no effects, and nothing may be written before it was asked.
-func Recover(s stream.State, t stream.InTable, o Start) Decision {
+func Recover(s stream.State, t stream.InTable, o RecoverInput) Decision {
 	l, c := s.Planned, s.Done
 	if p := otherSource(s, o); p != nil {
 		return refuse(p)
@@ -65,27 +65,31 @@ func Recover(s stream.State, t stream.InTable, o Start) Decision {
 		if p := tableInUse(t, o); p != nil && !o.NewQuery {
 			return refuse(p)
 		}
-		return Decision{Kind: PlanNext, Batch: stream.Batch{QueryID: s.QueryID, Start: o.First, ShufflePartitions: s.ShufflePartitions}}
+		return Decision{Action: PlanNext, Batch: next(s, 0, o.First)}
 	case t.Batch > l:
 		return refuse(ahead(s, t, o))
 	case s.Unreadable != nil:
 		return torn(s, t, o)
 	case t.Batch == l && c == l:
-		b := s.Batch
-		return Decision{Kind: PlanNext, Batch: stream.Batch{QueryID: b.QueryID, ID: l + 1, Start: b.End, ShufflePartitions: s.ShufflePartitions}}
+		return Decision{Action: PlanNext, Batch: next(s, l+1, s.Batch.End)}
 	case t.Batch == l:
-		return Decision{Kind: MarkDone, Batch: s.Batch}
+		return Decision{Action: MarkDone, Batch: s.Batch}
 	case t.Batch == c && c < l:
-		return Decision{Kind: RunAgain, Batch: s.Batch}
+		return Decision{Action: RunAgain, Batch: s.Batch}
 	}
 	return refuse(behind(s, t, o))
 }
 
-func refuse(p *problem.Problem) Decision { return Decision{Kind: Refuse, Problem: p} }
+// next is a batch that is to be planned.
+func next(s stream.State, id int64, start stream.Offsets) stream.Batch {
+	return stream.Batch{QueryID: s.Batch.QueryID, ID: id, Start: start, ShufflePartitions: s.Batch.ShufflePartitions}
+}
+
+func refuse(p *problem.Problem) Decision { return Decision{Action: Refuse, Problem: p} }
 
 // otherSource refuses the checkpoint of other topics. Where nothing was planned yet, the start tells. Without any topic the planner says
 // what is lost.
-func otherSource(s stream.State, o Start) *problem.Problem {
+func otherSource(s stream.State, o RecoverInput) *problem.Problem {
 	offsets := s.Batch.End
 	if offsets == nil {
 		offsets = s.Batch.Start
@@ -99,12 +103,12 @@ func otherSource(s stream.State, o Start) *problem.Problem {
 }
 
 // ahead is a table that has more of the query than its checkpoint.
-func ahead(s stream.State, t stream.InTable, o Start) *problem.Problem {
+func ahead(s stream.State, t stream.InTable, o RecoverInput) *problem.Problem {
 	planned := "has planned none"
 	if s.Planned >= 0 {
 		planned = fmt.Sprintf("ends with batch %d", s.Planned)
 	}
-	return diverged("%s holds batch %d of query %s, and the checkpoint %s", o.Table, t.Batch, s.QueryID, planned).
+	return diverged("%s holds batch %d of query %s, and the checkpoint %s", o.Table, t.Batch, s.Batch.QueryID, planned).
 		At(problem.File(o.Checkpoint)).
 		Fix("stop other runs of the query; if there are none, restore the checkpoint as it was after batch %d: with an older one "+
 			"rows would be landed twice", t.Batch)
@@ -117,17 +121,15 @@ func diverged(format string, args ...any) *problem.Problem {
 }
 
 // torn is a newest offsets/N that cannot be read: a crash of the machine, or a damaged disk.
-func torn(s stream.State, t stream.InTable, o Start) Decision {
+func torn(s stream.State, t stream.InTable, o RecoverInput) Decision {
 	l := s.Planned
 	switch {
 	case t.Batch == l && t.Last != nil && t.Last.ID == l:
 		b := s.Batch
 		b.End, b.TopicIDs = t.Last.End, t.Last.TopicIDs
-		b.Time = t.Last.Time
-		return Decision{Kind: Rebuild, Batch: b}
+		return Decision{Action: Rebuild, Batch: b}
 	case t.Batch == l-1 && s.Done == l-1:
-		return Decision{Kind: PlanAgain, Batch: stream.Batch{QueryID: s.QueryID, ID: l, Start: s.Batch.Start,
-			ShufflePartitions: s.ShufflePartitions}}
+		return Decision{Action: PlanAgain, Batch: next(s, l, s.Batch.Start)}
 	}
 	if ps := problem.Of(s.Unreadable); len(ps) > 0 {
 		return refuse(ps[0])
@@ -138,19 +140,19 @@ func torn(s stream.State, t stream.InTable, o Start) Decision {
 }
 
 // behind is a table that lacks a batch which the checkpoint calls committed.
-func behind(s stream.State, t stream.InTable, o Start) *problem.Problem {
+func behind(s stream.State, t stream.InTable, o RecoverInput) *problem.Problem {
 	if !t.Exists {
 		return diverged("batches 0..%d are committed but %s holds no table", s.Done, o.Table).At(problem.File(o.Checkpoint)).
 			Fix("restore the table; to land the topic anew, use a new checkpointLocation")
 	}
 	var p *problem.Problem
 	if t.Batch >= 0 {
-		p = diverged("batch %d is committed, but the newest batch that %s holds of query %s is %d", s.Done, o.Table, s.QueryID, t.Batch)
+		p = diverged("batch %d is committed, but the newest batch that %s holds of query %s is %d", s.Done, o.Table, s.Batch.QueryID, t.Batch)
 		p.Why = fmt.Sprintf("either the table was restored to an older version, or another engine went on with the checkpoint and did not "+
 			"record its batches in the table; "+
 			"its data last changed in version %s", version(t.DataVersion))
 	} else {
-		p = diverged("batch %d is committed, but %s holds no batch of query %s", s.Done, o.Table, s.QueryID)
+		p = diverged("batch %d is committed, but %s holds no batch of query %s", s.Done, o.Table, s.Batch.QueryID)
 		p.Why = fmt.Sprintf("the table's data last changed in version %d: either it is another table, or Spark wrote it by foreachBatch "+
 			"without txnAppId", t.DataVersion)
 		if t.DataVersion < 0 {
@@ -169,7 +171,7 @@ func version(n int64) string {
 }
 
 // tableInUse refuses a new checkpoint on a table that has rows of the same topics already: landed again, they would be there twice.
-func tableInUse(t stream.InTable, o Start) *problem.Problem {
+func tableInUse(t stream.InTable, o RecoverInput) *problem.Problem {
 	for _, id := range slices.Sorted(maps.Keys(t.Others)) {
 		for _, topic := range slices.Sorted(maps.Keys(t.Others[id])) {
 			if o.First[topic] != nil {
@@ -189,7 +191,7 @@ func tableInUse(t stream.InTable, o Start) *problem.Problem {
 }
 
 // inUse names the two ways on.
-func inUse(o Start, ends stream.Offsets, format string, args ...any) *problem.Problem {
+func inUse(o RecoverInput, ends stream.Offsets, format string, args ...any) *problem.Problem {
 	p := problem.New(problem.TableInUse, format, args...).At(problem.File(o.Checkpoint))
 	p.Why = "the checkpoint is new, so what the table holds would be landed again"
 	const copies = "and pass --new-query; --new-query alone makes a second copy"
@@ -200,7 +202,7 @@ func inUse(o Start, ends stream.Offsets, format string, args ...any) *problem.Pr
 }
 
 // landed is where the table ends, for every partition of the first plan; nil if the table does not tell.
-func landed(t stream.InTable, o Start) stream.Offsets {
+func landed(t stream.InTable, o RecoverInput) stream.Offsets {
 	ends := stream.Offsets{}
 	for tp := range o.First.All() {
 		end := stream.Earliest

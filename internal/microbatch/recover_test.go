@@ -16,7 +16,7 @@ func clicks(a, b int64) stream.Offsets { return stream.Offsets{"clicks": {0: a, 
 
 // planned is the state of a log whose newest batches are l and c.
 func planned(l, c int64) stream.State {
-	s := stream.State{QueryID: query, Planned: l, Done: c, ShufflePartitions: 7}
+	s := stream.State{Planned: l, Done: c, Batch: stream.Batch{QueryID: query, ID: -1, ShufflePartitions: 7}}
 	if l >= 0 {
 		s.Batch = stream.Batch{QueryID: query, ID: l, Start: clicks(l*10, l*10), End: clicks(l*10+10, l*10+10), Time: time.UnixMilli(5),
 			ShufflePartitions: 7}
@@ -50,8 +50,8 @@ func others(change func(*stream.InTable)) stream.InTable {
 
 func TestRecover(t *testing.T) {
 	fork := func(s stream.State, change func(*stream.State)) stream.State { change(&s); return s }
-	newQuery := func(o *Start) { o.NewQuery = true }
-	topics := func(names ...string) func(*Start) { return func(o *Start) { o.Topics = names } }
+	newQuery := func(o *RecoverInput) { o.NewQuery = true }
+	topics := func(names ...string) func(*RecoverInput) { return func(o *RecoverInput) { o.Topics = names } }
 	single := func(topic, partition, first, last string) stream.FileOffsets {
 		return stream.FileOffsets{Topic: [2]string{topic, topic}, Partition: [2]string{partition, partition}, Offset: [2]string{first, last}}
 	}
@@ -65,9 +65,9 @@ func TestRecover(t *testing.T) {
 		name  string
 		state stream.State
 		table stream.InTable
-		o     func(*Start)
+		o     func(*RecoverInput)
 
-		kind  Kind
+		kind  Action
 		id    int64 // of the batch
 		start stream.Offsets
 		end   stream.Offsets
@@ -183,15 +183,15 @@ func TestRecover(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			o := Start{Topics: []string{"clicks"}, First: clicks(3, 4), Table: "dir/table", Checkpoint: "dir/checkpoint"}
+			o := RecoverInput{Topics: []string{"clicks"}, First: clicks(3, 4), Table: "dir/table", Checkpoint: "dir/checkpoint"}
 			if tt.o != nil {
 				tt.o(&o)
 			}
 			d := Recover(tt.state, tt.table, o)
-			if d.Kind != tt.kind {
-				t.Fatalf("got %v (%v), want %v", d.Kind, d.Problem, tt.kind)
+			if d.Action != tt.kind {
+				t.Fatalf("got %v (%v), want %v", d.Action, d.Problem, tt.kind)
 			}
-			if d.Kind == Refuse {
+			if d.Action == Refuse {
 				p := d.Problem
 				text := p.Message + " " + p.Why + " " + p.Hint + " " + p.Where.File
 				if p.Code != tt.code || !strings.Contains(text, tt.text) || p.Where.File == "" {
@@ -234,8 +234,8 @@ func TestRecoverHasAnAnswerForEverything(t *testing.T) {
 					if l < 0 && s.Unreadable != nil {
 						continue
 					}
-					d := Recover(s, holds(in), Start{Topics: []string{"clicks"}, First: clicks(0, 0)})
-					switch d.Kind {
+					d := Recover(s, holds(in), RecoverInput{Topics: []string{"clicks"}, First: clicks(0, 0)})
+					switch d.Action {
 					case RunAgain, PlanAgain, PlanNext:
 						if d.Batch.ID != in+1 {
 							t.Errorf("L %d, C %d, T %d: batch %d would be run", l, c, in, d.Batch.ID)

@@ -20,7 +20,7 @@ type Options struct {
 	MaxOffsetsPerTrigger int64 // 0: no bound
 	Trigger              Trigger
 	Workers              int // at most so many; default 1
-	// NewQuery is --new-query: see Start.
+	// NewQuery is --new-query: see RecoverInput.
 	NewQuery bool
 	// StopTimeout is how long the running batch may take to commit after Run's context ended; default DefaultStopTimeout.
 	StopTimeout time.Duration
@@ -106,8 +106,8 @@ func retryable(err error) bool {
 
 // A run is one call of Run.
 type run struct {
-	*Runner
-	o     Options
+	r     *Runner
+	o     Options // with defaults
 	log   *slog.Logger
 	runID string
 
@@ -143,7 +143,7 @@ type firing struct {
 }
 
 func (r *Runner) newRun(ctx context.Context) *run {
-	q := &run{Runner: r, o: r.Options, log: r.Logger, runID: r.NewID(), version: -1}
+	q := &run{r: r, o: r.Options, log: r.Logger, runID: r.NewID(), version: -1}
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
 	}
@@ -213,11 +213,11 @@ func (q *run) step(ctx context.Context) (done bool, err error) {
 	if err := ctx.Err(); err != nil { // no batch is begun after the time to stop
 		return false, err
 	}
-	now := q.Now().UTC().Truncate(time.Millisecond)
+	now := q.r.Now().UTC().Truncate(time.Millisecond)
 	b := stream.Batch{QueryID: q.queryID, ID: q.nextID, Start: p.Start, End: p.End, Landed: p.Landed, TopicIDs: p.TopicIDs, Time: now,
 		ShufflePartitions: q.shuffle}
 	from := q.startOffset(b.ID)
-	err = q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Plan(q.work, b) })
+	err = q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Plan(q.work, b) })
 	if err != nil {
 		return false, explain(err, b)
 	}
@@ -237,12 +237,12 @@ func (q *run) startOffset(id int64) stream.Offsets {
 
 // fire begins a firing of the trigger.
 func (q *run) fire() {
-	q.firing = firing{at: q.Now(), durations: map[string]int64{}}
+	q.firing = firing{at: q.r.Now(), durations: map[string]int64{}}
 }
 
 // wait sleeps until the next trigger.
 func (q *run) wait(ctx context.Context, ran bool) error {
-	now := q.Now()
+	now := q.r.Now()
 	if ran {
 		slow := q.o.Trigger.behind(q.firing.at, now)
 		if slow && !q.slow {
@@ -260,7 +260,7 @@ func (q *run) wait(ctx context.Context, ran bool) error {
 // plan asks what the topics hold and decides what the next batch reads.
 func (q *run) plan(ctx context.Context) (Planned, error) {
 	var bounds stream.Bounds
-	if err := q.timed(latestOffset, "", func() (err error) { bounds, err = q.Source.Bounds(ctx, q.latest); return err }); err != nil {
+	if err := q.timed(latestOffset, "", func() (err error) { bounds, err = q.r.Source.Bounds(ctx, q.latest); return err }); err != nil {
 		return Planned{}, err
 	}
 	q.latest = bounds.Next
@@ -301,14 +301,14 @@ func (q *run) warn(losses []string) {
 
 // timed measures a phase and traces the step, if it is named.
 func (q *run) timed(phase, step string, f func() error) error {
-	from := q.Now()
+	from := q.r.Now()
 	end := func() {}
 	if step != "" {
-		end = q.Trace.Step(step)
+		end = q.r.Trace.Step(step)
 	}
 	err := f()
 	end()
-	q.firing.durations[phase] += max(q.Now().Sub(from).Milliseconds(), 0)
+	q.firing.durations[phase] += max(q.r.Now().Sub(from).Milliseconds(), 0)
 	return err
 }
 
@@ -323,13 +323,13 @@ func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, ag
 		}
 		return explain(err, b)
 	}
-	err = q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.Log.Done(q.work, b.ID) })
+	err = q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
 	if err != nil {
 		return explain(err, b)
 	}
 	q.moved(b)
-	q.firing.end = q.Now()
-	q.Source.Publish(q.work, b.End)
+	q.firing.end = q.r.Now()
+	q.r.Source.Publish(q.work, b.End)
 	var offsets int64
 	for _, rg := range ranges {
 		offsets += rg.End - rg.Start
@@ -360,7 +360,7 @@ func (q *run) land(b stream.Batch, ranges []stream.Range, workers int) (harvest,
 
 func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h harvest, err error) {
 	var tx stream.Tx
-	err = q.timed(queryPlanning, "", func() (err error) { tx, err = q.Sink.Begin(q.work, b); return err })
+	err = q.timed(queryPlanning, "", func() (err error) { tx, err = q.r.Sink.Begin(q.work, b); return err })
 	if err != nil {
 		return harvest{}, err
 	}
@@ -370,7 +370,7 @@ func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h har
 		}
 	}()
 	err = q.timed(addBatch, fmt.Sprint("fetch ", b.ID), func() (err error) {
-		h, err = read(q.work, q.Source, q.Decoding, tx, ranges, workers, q.Now)
+		h, err = read(q.work, q.r.Source, q.r.Decoding, tx, ranges, workers, q.r.Now)
 		return err
 	})
 	if err == nil {
@@ -421,10 +421,10 @@ func (q *run) report(b stream.Batch, from stream.Offsets, h harvest, workers int
 
 // idle tells, every ten seconds, that there is no data.
 func (q *run) idle() {
-	if !q.lastReport.IsZero() && q.Now().Sub(q.lastReport) < idleInterval {
+	if !q.lastReport.IsZero() && q.r.Now().Sub(q.lastReport) < idleInterval {
 		return
 	}
-	q.firing.end = q.Now()
+	q.firing.end = q.r.Now()
 	p := q.progress(q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
 	q.tell(p, Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
 }
@@ -432,7 +432,7 @@ func (q *run) idle() {
 func (q *run) progress(id int64, from, to stream.Offsets, rows int64) Progress {
 	took := max(q.firing.end.Sub(q.firing.at), 0)
 	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: q.firing.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
-		DurationMs: q.firing.durations, Source: q.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
+		DurationMs: q.firing.durations, Source: q.r.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
 	p.DurationMs[triggerExecution] = took.Milliseconds()
 	if rows > 0 && !q.lastFired.IsZero() {
 		p.InputRowsPerSecond = float64(rows) / (float64(q.firing.at.Sub(q.lastFired).Milliseconds()) / 1000)
@@ -442,8 +442,8 @@ func (q *run) progress(id int64, from, to stream.Offsets, rows int64) Progress {
 }
 
 func (q *run) tell(p Progress, x Extra) {
-	q.lastReport = q.Now()
-	if q.Progress != nil {
-		q.Progress(p, x)
+	q.lastReport = q.r.Now()
+	if q.r.Progress != nil {
+		q.r.Progress(p, x)
 	}
 }

@@ -37,8 +37,8 @@ func (q *run) begin(ctx context.Context) error {
 	if last := f.table.Last; last != nil { // it knows of which topics these are
 		q.at.Landed, q.at.TopicIDs = merge(last.Landed, last.End), last.TopicIDs
 	}
-	q.shuffle, q.version, q.latest, q.pending = f.state.ShufflePartitions, f.table.Version, f.bounds.Next, nil
-	d := Recover(f.state, f.table, Start{Topics: slices.Collect(maps.Keys(f.bounds.Next)), First: start, NewQuery: q.o.NewQuery,
+	q.shuffle, q.version, q.latest, q.pending = f.state.Batch.ShufflePartitions, f.table.Version, f.bounds.Next, nil
+	d := Recover(f.state, f.table, RecoverInput{Topics: slices.Collect(maps.Keys(f.bounds.Next)), First: start, NewQuery: q.o.NewQuery,
 		Table: q.o.Table, Checkpoint: q.o.Checkpoint})
 	if err := q.enact(ctx, d, f); err != nil {
 		return explain(err, d.Batch)
@@ -55,21 +55,21 @@ func (q *run) look(ctx context.Context) (found, error) {
 	}
 	var f found
 	var err error
-	if f.state, err = q.Log.Open(ctx); err != nil {
+	if f.state, err = q.r.Log.Open(ctx); err != nil {
 		return f, q.late(ctx, err, problem.StoreFailed, "the checkpoint's store does not answer")
 	}
-	if q.queryID = cmp.Or(f.state.QueryID, q.queryID); q.queryID == "" {
-		q.queryID = q.NewID()
+	if q.queryID = cmp.Or(f.state.Batch.QueryID, q.queryID); q.queryID == "" {
+		q.queryID = q.r.NewID()
 	}
-	f.state.QueryID, f.state.Batch.QueryID = q.queryID, q.queryID
-	if f.table, err = q.Sink.Committed(ctx, q.queryID); err != nil {
+	f.state.Batch.QueryID = q.queryID
+	if f.table, err = q.r.Sink.Committed(ctx, q.queryID); err != nil {
 		return f, q.late(ctx, err, problem.StoreFailed, "the table's store does not answer")
 	}
 	seen := f.state.Batch.End
 	if seen == nil {
 		seen = f.state.Batch.Start
 	}
-	if f.bounds, err = q.Source.Bounds(ctx, seen); err != nil {
+	if f.bounds, err = q.r.Source.Bounds(ctx, seen); err != nil {
 		return f, q.late(ctx, err, problem.BrokerUnreachable, "the brokers give no offsets of the topics")
 	}
 	return f, nil
@@ -89,7 +89,7 @@ func (q *run) late(ctx context.Context, err error, code problem.Code, what strin
 
 // enact does what was decided; nothing has been written before.
 func (q *run) enact(ctx context.Context, d Decision, f found) error {
-	if d.Kind == Refuse {
+	if d.Action == Refuse {
 		return d.Problem
 	}
 	if err := ctx.Err(); err != nil {
@@ -97,23 +97,23 @@ func (q *run) enact(ctx context.Context, d Decision, f found) error {
 	}
 	b := d.Batch
 	q.nextID = b.ID
-	switch d.Kind {
+	switch d.Action {
 	case PlanNext:
 		q.at.Offsets = b.Start
 		if f.state.Planned < 0 {
-			return q.Log.Start(q.work, q.queryID, b.Start)
+			return q.r.Log.Start(q.work, q.queryID, b.Start)
 		}
 		return nil
 	case PlanAgain:
 		q.at.Offsets = b.Start
-		return q.Log.Discard(q.work, b.ID)
+		return q.r.Log.Discard(q.work, b.ID)
 	case Rebuild:
 		if err := q.rebuild(b); err != nil {
 			return err
 		}
 		fallthrough
 	case MarkDone:
-		err := q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.Log.Done(q.work, b.ID) })
+		err := q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
 		if err == nil {
 			q.at.Offsets, q.nextID, q.progressed = b.End, b.ID+1, true
 		}
@@ -124,10 +124,8 @@ func (q *run) enact(ctx context.Context, d Decision, f found) error {
 
 // rebuild writes offsets/N anew from what the table's commit says of batch N.
 func (q *run) rebuild(b stream.Batch) error {
-	if b.Time.IsZero() {
-		b.Time = q.Now().UTC().Truncate(time.Millisecond)
-	}
-	return q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.Log.Restore(q.work, b) })
+	b.Time = q.r.Now().UTC().Truncate(time.Millisecond) // the commit does not say it
+	return q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Restore(q.work, b) })
 }
 
 // resume makes ready to run a batch again.

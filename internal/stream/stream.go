@@ -209,16 +209,14 @@ type Log interface {
 
 // State is what a Log holds.
 type State struct {
-	QueryID string // "" if the log is new
-	Planned int64  // L: the newest offsets/N, -1 none
-	Done    int64  // C: the newest commits/N that can be read, -1 none
+	Planned int64 // L: the newest offsets/N, -1 none
+	Done    int64 // C: the newest commits/N that can be read, -1 none
 	// Batch is L with Start (of offsets/(L-1) or sources/0/0) and End, without TopicIDs. Where Unreadable is set, End is missing. Where
-	// nothing was planned, Start is sources/0/0 if Log.Start has been called, else nil.
+	// nothing was planned, Start is sources/0/0 if Log.Start has been called, else nil. QueryID is "" if the log is new, and
+	// ShufflePartitions Spark's default.
 	Batch Batch
 	// Unreadable says why offsets/L cannot be read: a write that a crash of the machine tore.
 	Unreadable error
-	// ShufflePartitions as in Batch; Spark's default for a new log.
-	ShufflePartitions int
 }
 
 // Errors that callers branch on.
