@@ -19,10 +19,11 @@ const module = "github.com/siltlake/silt"
 var layers = []map[string][]string{
 	0: {"column": nil, "problem": nil},
 	1: {"secret": nil, "stream": nil, "avro": nil, "parquet": nil, "term": nil},
-	2: {"option": {"secret"}, "broker": {"secret"}, "registryd": {"secret"}},
+	2: {"option": {"secret"}, "broker": {"secret"}, "httpd": {"secret"}},
 	3: {
 		"config": {"option"}, "store": {"option"}, "registry": {"option"},
 		"kafka": {"option", "stream"}, "microbatch": {"option", "stream"},
+		"registryd": {"httpd"},
 	},
 	4: {
 		"decode":     {"option", "stream", "registry", "avro"},

@@ -14,11 +14,11 @@ import (
 	"github.com/siltlake/silt/internal/broker"
 	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/datagen"
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/kafka"
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/registry"
-	"github.com/siltlake/silt/internal/registryd"
 	"github.com/siltlake/silt/internal/secret"
 	"github.com/siltlake/silt/internal/stream"
 )
@@ -215,7 +215,7 @@ func (d *demo) serveRegistry(ctx context.Context, l net.Listener) error {
 		d.served <- problem.Catch("the registry", func() error {
 			return ServeRegistry(serving, l, ServeRegistryOptions{
 				Pipeline: d.pipeline, Log: d.o.Log, OnStart: func() { close(answers) },
-				Logins: []registryd.Login{{Key: secret.New(d.folder.state.RegistryKey), Secret: secret.New(d.folder.state.RegistrySecret)}},
+				Logins: []httpd.Login{{Key: secret.New(d.folder.state.RegistryKey), Secret: secret.New(d.folder.state.RegistrySecret)}},
 			})
 		})
 	}()

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/kafka"
 	"github.com/siltlake/silt/internal/registryd"
 )
@@ -17,7 +18,7 @@ type ServeRegistryOptions struct {
 	Brokers           []string
 	Topic             string // "": _schemas
 	ReplicationFactor int16  // of the topic if it has to be made; 0: the brokers' default
-	Logins            []registryd.Login
+	Logins            []httpd.Login
 	Certificate       *tls.Certificate // nil: plain http
 	Insecure          bool             // beyond loopback without logins or TLS
 	Log               *slog.Logger

@@ -67,7 +67,7 @@ var reveals = map[string]string{
 	"internal/registry/options.go truststore":    "the name of a file, the certificates of authorities",
 	"internal/registry/registry.go New":          "the password, for its scrubber",
 	"internal/registry/request.go Client.sendTo": "the Authorization header",
-	"internal/registryd/http.go newGuard":        "keys and secrets, for their digests",
+	"internal/httpd/guard.go NewGuard":           "keys and secrets, for their digests",
 	"internal/decode/options.go parseSelect":     "names of columns",
 	"internal/table/options.go ParseOptions":     "the name of a codec",
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 
 	"github.com/siltlake/silt"
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/problem"
-	"github.com/siltlake/silt/internal/registryd"
 	"github.com/siltlake/silt/internal/secret"
 )
 
@@ -98,14 +98,14 @@ func (c *registryServeCmd) listen() (net.Listener, error) {
 }
 
 // logins reads who may call. A secret is never a flag: other users of the machine see those.
-func (c *registryServeCmd) logins(a *app) ([]registryd.Login, error) {
-	var out []registryd.Login
+func (c *registryServeCmd) logins(a *app) ([]httpd.Login, error) {
+	var out []httpd.Login
 	add := func(line string) *problem.Problem {
 		key, password, ok := strings.Cut(line, ":")
 		if !ok || key == "" || password == "" {
 			return problem.New(problem.InvalidValue, "a login is no KEY:SECRET")
 		}
-		l := registryd.Login{Key: secret.New(key), Secret: secret.New(password)}
+		l := httpd.Login{Key: secret.New(key), Secret: secret.New(password)}
 		a.secrets.Add(l.Secret)
 		out = append(out, l)
 		return nil

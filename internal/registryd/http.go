@@ -2,19 +2,17 @@ package registryd
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/siltlake/silt/internal/httpd"
 )
 
 // Limits of a request.
@@ -29,32 +27,6 @@ func mediaTypes() []string {
 	return []string{"application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/json"}
 }
 
-// A guard knows who may call. It keeps digests, which are compared in the same time whatever was sent.
-type guard struct{ logins [][sha256.Size]byte }
-
-func newGuard(logins []Login) guard {
-	var g guard
-	for _, l := range logins {
-		g.logins = append(g.logins, digest(l.Key.Reveal(), l.Secret.Reveal()))
-	}
-	return g
-}
-
-func digest(key, secret string) [sha256.Size]byte {
-	k, s := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(secret))
-	return sha256.Sum256(append(k[:], s[:]...))
-}
-
-func (g guard) admits(req *http.Request) bool {
-	key, password, _ := req.BasicAuth()
-	got := digest(key, password)
-	found := 0
-	for _, want := range g.logins {
-		found |= subtle.ConstantTimeCompare(got[:], want[:])
-	}
-	return found == 1 || len(g.logins) == 0
-}
-
 // ServeHTTP implements http.Handler.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	media, ok := acceptable(req.Header.Values("Accept"))
@@ -65,7 +37,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Type", media)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	if !r.guard.admits(req) {
+	if !r.guard.Admits(req) {
 		h.Set("WWW-Authenticate", `Basic realm="silt schema registry"`)
 		writeError(w, &apiError{http.StatusUnauthorized, http.StatusUnauthorized, "Unauthorized"})
 		return
@@ -110,21 +82,14 @@ func (r *Registry) call(req *http.Request, acceptable bool) outcome {
 	return r.read(rt.decide, q)
 }
 
-// sameSite refuses what a page of another site makes a browser send: it could write without seeing the answers, and where there are no
-// logins, read by giving its own name the address of this host.
+// sameSite refuses what a page of another site makes a browser send.
 func (r *Registry) sameSite(req *http.Request) *apiError {
-	if err := http.NewCrossOriginProtection().Check(req); err != nil {
-		return &apiError{http.StatusForbidden, http.StatusForbidden, "a page of another site may not call the registry"}
+	err := httpd.SameOrigin(req)
+	if err == nil && r.guard.Open() && !r.o.Insecure {
+		err = httpd.ByAddress(req)
 	}
-	if len(r.guard.logins) > 0 || r.o.Insecure {
-		return nil
-	}
-	host := req.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil && !strings.EqualFold(host, "localhost") {
-		return &apiError{http.StatusForbidden, http.StatusForbidden, "the registry has no logins and answers by its address or localhost only"}
+	if err != nil {
+		return &apiError{http.StatusForbidden, http.StatusForbidden, err.Error()}
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
 )
@@ -69,8 +70,8 @@ func TestBodiesAreOfTheAPIsMediaTypes(t *testing.T) {
 }
 
 func TestEveryRequestNeedsALogin(t *testing.T) {
-	r := open(t, &memJournal{}, Options{Logins: []Login{
-		{secret.New("KEY1"), secret.New("secret1")}, {secret.New("KEY2"), secret.New("secret2")},
+	r := open(t, &memJournal{}, Options{Logins: []httpd.Login{
+		{Key: secret.New("KEY1"), Secret: secret.New("secret1")}, {Key: secret.New("KEY2"), Secret: secret.New("secret2")},
 	}})
 	tests := []struct {
 		key, secret string
@@ -269,7 +270,7 @@ func (outside) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: 808
 
 func TestServeRefusesToListenBeyondLoopbackInTheOpen(t *testing.T) {
 	cert, _ := certificate(t)
-	logins := []Login{{secret.New("KEY"), secret.New("s")}}
+	logins := []httpd.Login{{Key: secret.New("KEY"), Secret: secret.New("s")}}
 	for why, tt := range map[string]struct {
 		o  Options
 		ok bool

@@ -15,19 +15,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/problem"
-	"github.com/siltlake/silt/internal/secret"
 )
-
-// A Login is an API key with its secret.
-type Login struct{ Key, Secret secret.Secret }
 
 // Options of a Registry. The zero value of each field is good.
 type Options struct {
-	Logins      []Login          // who may call; none: everyone who can connect
+	Logins      []httpd.Login    // who may call; none: everyone who can connect
 	Certificate *tls.Certificate // serves https with it; nil: plain http
 	Insecure    bool             // lets Serve listen beyond loopback without logins or without TLS
 	Log         *slog.Logger     // nil: none
@@ -39,7 +37,7 @@ type Options struct {
 type Registry struct {
 	o       Options
 	journal Journal
-	guard   guard
+	guard   httpd.Guard
 	routes  []route
 	bodies  chan struct{} // one for each body that is in memory
 
@@ -68,7 +66,7 @@ func Open(ctx context.Context, j Journal, o Options) (*Registry, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
-	r := &Registry{o: o, journal: j, guard: newGuard(o.Logins), routes: routes(), bodies: make(chan struct{}, maxBodies),
+	r := &Registry{o: o, journal: j, guard: httpd.NewGuard(o.Logins...), routes: routes(), bodies: make(chan struct{}, maxBodies),
 		writing: make(chan struct{}, 1), state: newState()}
 	var err error
 	if r.next, err = j.Replay(ctx, 0, r.apply); err != nil {
@@ -79,6 +77,18 @@ func Open(ctx context.Context, j Journal, o Options) (*Registry, error) {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return r, nil
+}
+
+// Serve answers calls on the listener, which it closes, until ctx is done; calls that are under way then have five seconds. It refuses to
+// listen beyond loopback without logins or without a certificate, unless the options say Insecure. The error is a *problem.Problem or the
+// listener's.
+func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
+	if !httpd.Loopback(l.Addr()) && !r.o.Insecure && (r.guard.Open() || r.o.Certificate == nil) {
+		_ = l.Close()
+		return problem.New(problem.Insecure, "the registry would listen on %s without logins or without TLS", l.Addr()).
+			Fix("Listen on 127.0.0.1, or give it both a login and a certificate.")
+	}
+	return httpd.Serve(ctx, l, httpd.Server{Handler: r, Timeout: r.o.Timeout, Certificate: r.o.Certificate, Log: r.o.Log})
 }
 
 // Close gives up the writes that are under way; whether they are in the journal, the next Open will know.

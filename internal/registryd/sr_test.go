@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/secret"
 	"github.com/twmb/franz-go/pkg/sr"
 )
@@ -16,7 +17,7 @@ import (
 // client is franz-go's client of a registry with a login.
 func client(t *testing.T, opts ...sr.ClientOpt) *sr.Client {
 	t.Helper()
-	r := open(t, &memJournal{}, Options{Logins: []Login{{secret.New("KEY"), secret.New("s3cret")}}})
+	r := open(t, &memJournal{}, Options{Logins: []httpd.Login{{Key: secret.New("KEY"), Secret: secret.New("s3cret")}}})
 	s := httptest.NewServer(r)
 	t.Cleanup(s.Close)
 	c, err := sr.NewClient(append([]sr.ClientOpt{sr.URLs(s.URL), sr.HTTPClient(s.Client()), sr.BasicAuth("KEY", "s3cret")}, opts...)...)

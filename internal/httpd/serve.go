@@ -1,4 +1,5 @@
-package registryd
+// Package httpd serves HTTP with limits on everything, and knows who may call: the embedded services that speak it.
+package httpd
 
 import (
 	"context"
@@ -9,8 +10,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/siltlake/silt/internal/problem"
 )
 
 const (
@@ -22,22 +21,24 @@ const (
 	maxConns      = 512
 )
 
-// Serve answers calls on the listener, which it closes, until ctx is done; calls that are under way then have five seconds. It refuses to
-// listen beyond loopback without logins or without a certificate, unless the options say Insecure. The error is a *problem.Problem or the
-// listener's.
-func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
-	if !loopback(l.Addr()) && !r.o.Insecure && (len(r.guard.logins) == 0 || r.o.Certificate == nil) {
-		_ = l.Close()
-		return problem.New(problem.Insecure, "the registry would listen on %s without logins or without TLS", l.Addr()).
-			Fix("Listen on 127.0.0.1, or give it both a login and a certificate.")
-	}
+// A Server says what Serve serves. It answers as long as a body may take to come, and Timeout more.
+type Server struct {
+	Handler     http.Handler
+	Timeout     time.Duration    // how long the handler may take
+	Certificate *tls.Certificate // serves https with it; nil: plain http
+	Log         *slog.Logger
+}
+
+// Serve answers calls on the listener, which it closes, until ctx is done; calls that are under way then have five seconds. The error is
+// the listener's.
+func Serve(ctx context.Context, l net.Listener, s Server) error {
 	l = &limited{Listener: l, free: make(chan struct{}, maxConns)}
 	server := &http.Server{
-		Handler: r, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout + r.o.Timeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(r.o.Log.Handler(), slog.LevelDebug),
+		Handler: s.Handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout + s.Timeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
-	if r.o.Certificate != nil {
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*r.o.Certificate}})
+	if s.Certificate != nil {
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*s.Certificate}})
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -58,7 +59,8 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-func loopback(a net.Addr) bool {
+// Loopback says that only this machine reaches the address.
+func Loopback(a net.Addr) bool {
 	t, ok := a.(*net.TCPAddr)
 	return !ok || t.IP.IsLoopback() // a socket file, or a pipe of a test, is not reached from elsewhere
 }
