@@ -418,6 +418,12 @@ func (t *fakeTable) all() rowsOf {
 	return sum
 }
 
+func (t *fakeTable) isEmpty() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.versions) == 0
+}
+
 // check fails unless the table has every record of the source from start on exactly once, but for those in lost gaps, no record of topics
 // that are not there any more twice, and batches that follow each other.
 func (t *fakeTable) check(s *fakeSource, start stream.Offsets) error {
