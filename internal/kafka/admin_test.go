@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -409,6 +410,31 @@ func TestPeekGoesOnWhereTheLogBegins(t *testing.T) {
 	}
 	if err := k.takePart(t.Context(), p, &rp); !errors.Is(err, kerr.OffsetOutOfRange) {
 		t.Errorf("an offset that is there is refused: %v", err)
+	}
+}
+
+// TestProducerCompressesWhatEveryClientCanRead: kafkajs fails on other codecs than gzip unless it is given more.
+func TestProducerCompressesWhatEveryClientCanRead(t *testing.T) {
+	c := newCluster(t)
+	p, err := anyClient(t, c).NewProducer(t.Context(), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Produce(Record{Value: bytes.Repeat([]byte("again "), 1000)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	fetches := reader.PollRecords(t.Context(), 1)
+	if records := fetches.Records(); len(records) != 1 || records[0].Attrs.CompressionType() != 1 {
+		t.Errorf("records %v, %v; want one in a batch compressed by gzip, 1", records, fetches.Err())
 	}
 }
 

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -48,9 +49,10 @@ func (c *Client) NewProducer(ctx context.Context, topic string) (*Producer, erro
 	if err != nil {
 		return nil, err
 	}
+	// Of the codecs, gzip is the only one that every client can read as it comes: kafkajs has no other.
 	own, err := newClient(c.opts, c.log, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedBytes(produceBuffered),
 		kgo.RecordPartitioner(chosenPartition{kgo.StickyKeyPartitioner(nil)}),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()))
+		kgo.ProducerBatchCompression(kgo.GzipCompression().WithLevel(gzip.BestSpeed), kgo.NoCompression()))
 	if err != nil {
 		return nil, err
 	}
