@@ -329,9 +329,7 @@ func javaClient(t *testing.T, c cluster) map[string]string {
 		})
 	}
 	tool := func(class, config string, args ...string) *exec.Cmd {
-		return exec.Command("java", append([]string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m",
-			"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", classes, "org.apache.kafka.tools." + class,
-			"--bootstrap-server", c.bootstrap, "--command-config", config}, args...)...)
+		return javaTool(classes, class, append([]string{"--bootstrap-server", c.bootstrap, "--command-config", config}, args...)...)
 	}
 	good, scram := login("PLAIN", "plain.PlainLoginModule", c.password), login("SCRAM-SHA-512", "scram.ScramLoginModule", c.password)
 	f := map[string]string{}
@@ -342,6 +340,12 @@ func javaClient(t *testing.T, c cluster) map[string]string {
 	out, _ := tool("TopicCommand", login("PLAIN", "plain.PlainLoginModule", "wrong"), "--list").CombinedOutput()
 	f["wrong password"] = firstMatch(`(Authentication failed: [a-zA-Z ]*[a-zA-Z])`, string(out))
 	return f
+}
+
+// javaTool is one of Apache Kafka's tools.
+func javaTool(classes, class string, args ...string) *exec.Cmd {
+	return exec.Command("java", append([]string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx256m",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", classes, "org.apache.kafka.tools." + class}, args...)...)
 }
 
 // runClient runs a client and returns its stdout.

@@ -85,17 +85,28 @@ func Kcat() (func(args ...string) *exec.Cmd, error) {
 const kafkajs = "kafkajs@2.2.4"
 
 // KafkaJS returns the node and a NODE_PATH with kafkajs.
-func KafkaJS() (node, path string, err error) {
-	const part = "kafkajs"
+func KafkaJS() (node, path string, err error) { return javascript("kafkajs", "kafkajs", kafkajs) }
+
+// registryJS are Schema Registry's two JavaScript clients; what they depend on is taken as it was on that day.
+const registryJS = "--before=2026-11-20 @kafkajs/confluent-schema-registry@3.9.0 @confluentinc/schemaregistry@1.10.1"
+
+// RegistryJS returns the node and a NODE_PATH with Schema Registry's clients, and kafkajs.
+func RegistryJS() (node, path string, err error) {
+	return javascript("the JavaScript clients of Schema Registry", "registryjs", kafkajs+" "+registryJS)
+}
+
+// javascript installs packages by npm; args is its command line.
+func javascript(part, name, args string) (node, path string, err error) {
 	if node, err = exec.LookPath("node"); err != nil {
 		return "", "", &Missing{part, "there is no node (Debian: apt-get install nodejs npm)"}
 	}
-	dir, err := install{part: part, name: "kafkajs", pin: []byte(kafkajs), fill: func(dir string, log *os.File) error {
+	dir, err := install{part: part, name: name, pin: []byte(args), fill: func(dir string, log *os.File) error {
 		npm, err := exec.LookPath("npm")
 		if err != nil {
 			return &Missing{part, "it is not in the cache and there is no npm (Debian: apt-get install npm)"}
 		}
-		return runLogged(log, dir, npm, "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", kafkajs)
+		return runLogged(log, dir, npm, append([]string{"install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund",
+			"--no-package-lock"}, strings.Fields(args)...)...)
 	}}.get()
 	if err != nil {
 		return "", "", err
