@@ -11,7 +11,7 @@ import (
 
 // BatchInfo is what a commit says of the batch that it holds, under the key "silt" of its commitInfo: enough to audit the table from its
 // log alone, and to rebuild a lost checkpoint. Served = Rows + the sum of Rejected; the sum of Rows is that of the files' numRecords;
-// the ranges of a query's batches follow each other without a hole.
+// the ranges of a query's batches follow each other without a hole, as long as the topic's id stays the same.
 type BatchInfo struct {
 	V          int             `json:"v"` // 1
 	BatchID    int64           `json:"batchId"`
