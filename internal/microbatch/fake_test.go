@@ -80,7 +80,9 @@ func generationOf(id string) int64 {
 func recordOf(generation, offset int64) int64 { return generation<<32 | offset }
 
 func (s *fakeSource) Bounds(ctx context.Context, seen stream.Offsets) (stream.Bounds, error) {
+	s.mu.Lock()
 	s.seen = append(s.seen, seen)
+	s.mu.Unlock()
 	if s.onBounds != nil {
 		if err := s.onBounds(ctx); err != nil {
 			return stream.Bounds{}, err
