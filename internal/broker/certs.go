@@ -65,13 +65,13 @@ func (c *certificates) openCA() error {
 		key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 		if !ok || !pair.Leaf.IsCA {
 			return problem.New(problem.CorruptState, "not the certificate authority that the broker made").At(problem.File(certFile)).
-				Fix("Remove %s and %s: the broker then makes another authority, which clients have to be given.", certFile, keyFile)
+				Fix("remove %s and %s: the broker then makes another authority, which clients have to be given", certFile, keyFile)
 		}
 		c.ca, c.caKey = pair.Leaf, key
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return problem.New(problem.CorruptState, "the broker's certificate authority cannot be read").At(problem.File(certFile)).Because(err).
-			Fix("Remove %s and %s: the broker then makes another authority, which clients have to be given.", certFile, keyFile)
+			Fix("remove %s and %s: the broker then makes another authority, which clients have to be given", certFile, keyFile)
 	}
 	if c.caKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return err

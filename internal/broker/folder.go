@@ -60,7 +60,7 @@ func openFolder(dir string) (unlock func() error, err error) {
 		return nil, err
 	}
 	return nil, problem.New(problem.FolderInUse, "another process runs a broker in this directory").At(problem.File(dir)).
-		Fix("Stop it, or use another directory.")
+		Fix("stop it, or use another directory")
 }
 
 // loadState reads what the last start kept; at the first start it makes an API key in Confluent Cloud's form.
@@ -74,7 +74,7 @@ func loadState(file string) (s state, first bool, err error) {
 	}
 	if err != nil || s.User == "" || s.Password == "" || s.Port <= 0 || s.Port > 65535 {
 		return state{}, false, problem.New(problem.CorruptState, "the broker's settings cannot be read").At(problem.File(file)).Because(err).
-			Fix("Restore the file, or remove it: the broker then takes another port and makes another API key.")
+			Fix("restore the file, or remove it: the broker then takes another port and makes another API key")
 	}
 	return s, false, nil
 }
@@ -99,9 +99,9 @@ func listen(o Options, kept int) (net.Listener, error) {
 	}
 	p := problem.New(problem.PortTaken, "the broker cannot listen on %s", net.JoinHostPort(o.Host, strconv.Itoa(port))).Because(err)
 	if o.Port == 0 {
-		return nil, p.Fix("Stop what uses port %d. The broker had this port before, and its clients know it; give another port to change it.", port)
+		return nil, p.Fix("stop what uses port %d: the broker had it before, and its clients know it", port)
 	}
-	return nil, p.Fix("Stop what uses port %d, or give another port.", port)
+	return nil, p.Fix("stop what uses port %d, or give another port", port)
 }
 
 // writeJSON replaces a file of ours, so that a reader, and a start after a crash, finds the old or the new one whole.

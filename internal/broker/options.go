@@ -98,10 +98,10 @@ func (o Options) check() error {
 	switch {
 	case ip == nil || ip.IsUnspecified():
 		return problem.New(problem.InvalidValue, "listen address %q: want the IP address of one interface", o.Host).
-			Fix("Clients are told this address to connect to. Use 127.0.0.1, or the address of the interface that they reach.")
+			Fix("use 127.0.0.1, or the address of the interface that clients reach: they are told this address to connect to")
 	case !ip.IsLoopback() && o.Protocol != SASLSSL:
 		return problem.New(problem.Insecure, "listen address %s is not loopback and the protocol is %s", o.Host, o.Protocol).
-			Fix("Listen on 127.0.0.1, or use SASL_SSL.")
+			Fix("listen on 127.0.0.1, or use SASL_SSL")
 	case o.Port < 0 || o.Port > 65535:
 		return problem.New(problem.InvalidValue, "port %d: want 0 to 65535", o.Port)
 	}

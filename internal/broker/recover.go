@@ -251,7 +251,7 @@ func (l *partitionLog) readSegment(r *recovery, s segment, last bool) error {
 	if at < len(data) {
 		if !last {
 			return problem.New(problem.CorruptState, "a record batch at byte %d cannot be read", at).At(problem.File(file)).
-				Fix("Restore the file, or remove it and the .idx beside it: the records in it, from offset %d on, are lost then.", s.base)
+				Fix("restore the file, or remove it and the .idx beside it: the records in it, from offset %d on, are lost then", s.base)
 		}
 		if err := os.Truncate(file, int64(at)); err != nil {
 			return err

@@ -46,7 +46,7 @@ func openUsers(file string) (*users, error) {
 	if err == nil {
 		if err = json.Unmarshal(b, &u.byID); err != nil {
 			return nil, problem.New(problem.CorruptState, "the users of the broker cannot be read").At(problem.File(file)).Because(err).
-				Fix("Restore the file, or remove it: the broker's own API key is then made known again, other users have to be added again.")
+				Fix("restore the file, or remove it: the broker's own API key is then made known again, other users have to be added again")
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -186,5 +186,5 @@ func features(names []string) string {
 
 func refuse(where problem.Location, format string, args ...any) error {
 	return problem.New(problem.UnsupportedProtocol, format, args...).At(where).
-		Fix("Drop the feature from the table with an engine that supports it (ALTER TABLE ... DROP FEATURE), or use another table.")
+		Fix("drop the feature from the table with an engine that supports it (ALTER TABLE ... DROP FEATURE), or use another table")
 }

@@ -83,7 +83,7 @@ func (j *KafkaJournal) prepare(ctx context.Context, admin *kadm.Client, replicat
 	}
 	if n := len(detail.Partitions); n != 1 {
 		return problem.New(problem.InvalidValue, "topic %s has %d partitions, a registry's has 1", j.topic, n).At(problem.Location{Topic: j.topic}).
-			Fix("Name another topic.")
+			Fix("name another topic")
 	}
 	configs, err := admin.DescribeTopicConfigs(ctx, j.topic)
 	if err != nil {
@@ -93,7 +93,7 @@ func (j *KafkaJournal) prepare(ctx context.Context, admin *kadm.Client, replicat
 		for _, k := range c.Configs {
 			if k.Key == "cleanup.policy" && (!strings.Contains(k.MaybeValue(), "compact") || strings.Contains(k.MaybeValue(), "delete")) {
 				return problem.New(problem.InvalidValue, "topic %s has cleanup.policy=%s: Kafka would delete schemas", j.topic, k.MaybeValue()).
-					At(problem.Location{Topic: j.topic}).Fix("Set cleanup.policy=compact on it.")
+					At(problem.Location{Topic: j.topic}).Fix("set cleanup.policy=compact on it")
 			}
 		}
 	}

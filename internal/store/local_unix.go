@@ -43,5 +43,5 @@ func noLinks(err error) bool {
 // unsafeStore is the error for a file system on which no operation creates a file whole and only once.
 func unsafeStore(final string, err error) error {
 	return problem.New(problem.UnsafeStore, "%s: the file system has neither hard links nor a rename that does not replace: %w", final, err).
-		Fix("Put the table and the checkpoint on a local file system such as ext4, xfs, APFS or NTFS.")
+		Fix("put the table and the checkpoint on a local file system such as ext4, xfs, APFS or NTFS")
 }
