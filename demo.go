@@ -131,7 +131,7 @@ func (d *demo) start(ctx context.Context) (err error) {
 		Dir: d.folder.path(demoBrokerDir), PreferPort: demoBrokerPort, Partitions: demoPartitions, Log: d.o.Log,
 	})
 	if err != nil {
-		return err
+		return d.inUse(err)
 	}
 	d.onClose(d.broker.Close)
 	// The folder is this process's alone from here on: the broker has locked its own in it.
@@ -147,6 +147,15 @@ func (d *demo) start(ctx context.Context) (err error) {
 		return err
 	}
 	return d.startConnector(ctx, cfg)
+}
+
+// inUse says of a broker that runs in the folder what it means there: another demo.
+func (d *demo) inUse(err error) error {
+	if list := problem.Of(err); len(list) != 1 || list[0].Code != problem.FolderInUse {
+		return err
+	}
+	return problem.New(problem.FolderInUse, "a demo runs in this folder").At(problem.File(d.o.Dir)).
+		Fix("stop it with Ctrl-C where it runs, or start this one in another folder: --dir FOLDER")
 }
 
 // listen opens the registry's port: the one that it had, at the first start 8081 if it is free, else any.

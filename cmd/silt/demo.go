@@ -106,8 +106,11 @@ func (a *app) introduce(r silt.DemoReady, rate float64) {
 	a.say("broker %s · registry %s · topic %s (%s, %s) · datagen %s", r.Broker, name, r.Topic, term.Plural(int64(r.Partitions), "partition"),
 		strings.ToLower(string(r.Connector.Output)), pace)
 	a.say("table %s · checkpoint %s", near(r.Table), near(r.Checkpoint))
+	if r.Resumed {
+		a.say("goes on where the last run ended")
+	}
 	for _, n := range r.Connector.Notes {
-		a.say("%s", n)
+		a.say("no effect here: %s", n)
 	}
 	pipeline := near(r.Pipeline)
 	a.say("")
