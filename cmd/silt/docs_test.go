@@ -31,7 +31,7 @@ func TestGuidesAreTrue(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := newGuide(t)
+			g := newReader(t)
 			for _, m := range fileBlock.FindAllSubmatch(text, -1) {
 				if err := os.WriteFile(string(m[1]), m[2], 0o600); err != nil {
 					t.Fatal(err)
@@ -56,14 +56,14 @@ func TestGuidesAreTrue(t *testing.T) {
 	}
 }
 
-// A guide is a person who types what a page says, in a folder and with a cluster of their own.
-type guide struct {
+// A reader is a person who types what a page says, in a folder and with a cluster of their own.
+type reader struct {
 	t      *testing.T
 	env    map[string]string
 	status int
 }
 
-func newGuide(t *testing.T) *guide {
+func newReader(t *testing.T) *reader {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
@@ -71,11 +71,11 @@ func newGuide(t *testing.T) *guide {
 	t.Cleanup(c.Close)
 	url := startRegistry(t.Context(), t.Fatal, t.Cleanup)
 	t.Chdir(t.TempDir())
-	return &guide{t: t, env: map[string]string{"BOOTSTRAP_SERVERS": strings.Join(c.ListenAddrs(), ","), "SCHEMA_REGISTRY_URL": url}}
+	return &reader{t: t, env: map[string]string{"BOOTSTRAP_SERVERS": strings.Join(c.ListenAddrs(), ","), "SCHEMA_REGISTRY_URL": url}}
 }
 
 // play types the commands of a block and returns the block with what they print.
-func (g *guide) play(block []byte) string {
+func (g *reader) play(block []byte) string {
 	var out strings.Builder
 	for line := range strings.Lines(string(block)) {
 		command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "$ ")
@@ -87,7 +87,7 @@ func (g *guide) play(block []byte) string {
 	return out.String()
 }
 
-func (g *guide) run(command string) string {
+func (g *reader) run(command string) string {
 	if command == "echo $?" {
 		return fmt.Sprintln(g.status)
 	}

@@ -16,12 +16,12 @@ import (
 // aCluster is a broker and a registry with a pipeline file, and a process for each call.
 type aCluster struct {
 	t    *testing.T
-	g    *guide
+	g    *reader
 	file string
 }
 
 func newCluster(t *testing.T) aCluster {
-	g := newGuide(t)
+	g := newReader(t)
 	return aCluster{t, g, pipeline(t, `source: {kafka: {kafka.bootstrap.servers: "${env:BOOTSTRAP_SERVERS}", subscribe: clicks}}
 registry: {schema.registry.url: "${env:SCHEMA_REGISTRY_URL}"}
 sink: {delta: {path: /data/clicks}}

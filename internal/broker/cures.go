@@ -64,6 +64,8 @@ func (c *conn) examine(frame []byte) (waiting, []byte, error) {
 		}
 	case *kmsg.CreateTopicsRequest:
 		answer, w.amend = refuseCreateTopics(req), amendCreateTopics
+	case *kmsg.DescribeTopicPartitionsRequest:
+		w.amend = amendTopicPartitions
 	case *kmsg.CreatePartitionsRequest:
 		answer = refuseCreatePartitions(req)
 	case *kmsg.AlterConfigsRequest:

@@ -14,6 +14,7 @@
 //   - Fetch: kfake leaves the list of aborted transactions out of a partition that the request's MaxBytes cuts, so that readers of committed
 //     data would see aborted records. The front divides the limit among the partitions instead, whose own limits kfake cuts correctly.
 //   - Limits: the size of a request before its memory is taken, connections, the memory of requests in flight, idle and half-sent requests.
+//   - Lists that kfake leaves out and Java's client cannot be without are sent empty.
 //   - Names and configurations of topics are checked as Apache Kafka does. message.timestamp.type=LogAppendTime, which kfake would ignore,
 //     is refused.
 //   - Retention: kfake's own may delete more than it should (it ignores cleanup.policy=compact and goes by single timestamps of producers)

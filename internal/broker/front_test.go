@@ -313,7 +313,7 @@ func TestAPIVersionsShowClientsWhatTheyLookFor(t *testing.T) {
 	}
 }
 
-func TestNewTopicsAreAnsweredWithAListOfConfigurations(t *testing.T) {
+func TestTopicsAreAnsweredWithListsThatAreEmptyAndNotMissing(t *testing.T) {
 	b := start(t, Options{Protocol: Plaintext})
 	req := &kmsg.CreateTopicsRequest{Version: 7, TimeoutMillis: 1000, Topics: []kmsg.CreateTopicsRequestTopic{
 		{Topic: "t", NumPartitions: -1, ReplicationFactor: -1},
@@ -321,6 +321,12 @@ func TestNewTopicsAreAnsweredWithAListOfConfigurations(t *testing.T) {
 	got := ask(t, dial(t, b), req).(*kmsg.CreateTopicsResponse).Topics[0]
 	if got.ErrorCode != 0 || got.Configs == nil || got.NumPartitions != 6 {
 		t.Errorf("got %+v, want 6 partitions and a list that is empty, not missing: Java's client fails otherwise", got)
+	}
+	described := ask(t, dial(t, b), &kmsg.DescribeTopicPartitionsRequest{
+		Topics: []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: req.Topics[0].Topic}}, ResponsePartitionLimit: 10,
+	}).(*kmsg.DescribeTopicPartitionsResponse).Topics[0].Partitions
+	if len(described) != 6 || described[5].EligibleLeaderReplicas == nil || described[5].LastKnownELR == nil {
+		t.Errorf("described as %+v, want 6 partitions with empty lists of replicas", described)
 	}
 }
 

@@ -156,6 +156,22 @@ func amendCreateTopics(resp kmsg.Response) {
 	}
 }
 
+// amendTopicPartitions gives partitions empty lists of the replicas of KIP-966, as Apache Kafka does where it keeps none: kfake gives no
+// lists, which Java's client cannot describe a topic without.
+func amendTopicPartitions(resp kmsg.Response) {
+	for _, t := range resp.(*kmsg.DescribeTopicPartitionsResponse).Topics {
+		for i := range t.Partitions {
+			p := &t.Partitions[i]
+			if p.EligibleLeaderReplicas == nil {
+				p.EligibleLeaderReplicas = []int32{}
+			}
+			if p.LastKnownELR == nil {
+				p.LastKnownELR = []int32{}
+			}
+		}
+	}
+}
+
 func refuseCreatePartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	refusals := checkAll(req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) *refusal { return checkPartitions(t.Count) })
 	if refusals == nil {

@@ -193,7 +193,7 @@ var expected = map[string]map[string]finding{
 		"another authority":     both("Connection error"),
 	},
 	"java": {
-		"create": both("Created topic java."), "consume": both("1000 records"), "wrong password": both(plainRefused),
+		"create": both("Created topic java."), "describe": both("3"), "consume": both("1000 records"), "wrong password": both(plainRefused),
 	},
 }
 
@@ -334,6 +334,7 @@ func javaClient(t *testing.T, c cluster) map[string]string {
 	good, scram := login("PLAIN", "plain.PlainLoginModule", c.password), login("SCRAM-SHA-512", "scram.ScramLoginModule", c.password)
 	f := map[string]string{}
 	f["create"] = strings.TrimSpace(string(runClient(t, tool("TopicCommand", good, "--create", "--topic", "java", "--partitions", "3"), "")))
+	f["describe"] = firstMatch(`PartitionCount: (\d+)`, string(runClient(t, tool("TopicCommand", good, "--describe", "--topic", "java"), "")))
 	runClient(t, tool("ConsoleProducer", good, "--topic", "java", "--compression-codec", "lz4"), lines(1000))
 	f["consume"] = countDistinct(runClient(t, tool("consumer.ConsoleConsumer", scram, "--topic", "java", "--from-beginning",
 		"--group", "java-group", "--max-messages", "1000", "--timeout-ms", "20000"), ""))

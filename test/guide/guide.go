@@ -114,8 +114,11 @@ func shape(shown string) string {
 	}
 }
 
-// Matches reports whether a command printed what is shown of it.
+// Matches reports whether a command printed what is shown of it. A last line that was printed without its end counts as one.
 func Matches(shown, printed string) bool {
+	if printed != "" && !strings.HasSuffix(printed, "\n") {
+		printed += "\n"
+	}
 	return regexp.MustCompile(`\A` + shape(shown) + `\z`).MatchString(printed)
 }
 

@@ -33,6 +33,7 @@ func TestShapes(t *testing.T) {
 		want           bool
 	}{
 		{"a\n", "a\n", true},
+		{"a\n", "a", true}, // curl ends no line
 		{"a\n", "b\n", false},
 		{"a\n", "a\nb\n", false},
 		{"3 rows, 1.5/s, 1,234 ms\n", "12 rows, 1,033/s, 7 ms\n", true}, // numbers are any

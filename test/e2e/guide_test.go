@@ -1,0 +1,175 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/siltlake/silt/test/guide"
+	"github.com/siltlake/silt/test/parts"
+)
+
+// TestGuidesAsAReaderTypesThem types every command of the guides to the demo, those of other programs too, into a shell.
+func TestGuidesAsAReaderTypesThem(t *testing.T) {
+	bin := guidePrograms(t)
+	for _, name := range []string{"demo.md", "clients.md", "from-databricks.md"} {
+		t.Run(name, func(t *testing.T) {
+			page, err := guide.Read(filepath.Join("..", "..", "docs", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			page.Name = "docs/" + name
+			sh := &guideShell{t: t, dir: t.TempDir(), bin: bin}
+			for file, text := range page.Files {
+				if err := os.WriteFile(filepath.Join(sh.dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			defer sh.end()
+			for _, err := range page.Play(sh, nil) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// guidePrograms is a folder with the programs that the guides type, by the names that they have there.
+func guidePrograms(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	script := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kcat, err := parts.Kcat()
+	parts.Need(t, err)
+	libraries := ""
+	for _, v := range kcat().Env {
+		if strings.HasPrefix(v, "LD_LIBRARY_PATH=") {
+			libraries = v
+		}
+	}
+	script("kcat", fmt.Sprintf("%s exec %q \"$@\"", libraries, kcat().Path))
+	script("python", fmt.Sprintf("exec %q \"$@\"", needPython(t)))
+	node, modules, err := parts.KafkaJS()
+	parts.Need(t, err)
+	script("node", fmt.Sprintf("NODE_PATH=%q KAFKAJS_NO_PARTITIONER_WARNING=1 exec %q \"$@\"", modules, node))
+	classes, err := parts.Tools()
+	parts.Need(t, err)
+	for name, class := range map[string]string{"kafka-topics": "TopicCommand", "kafka-console-consumer": "consumer.ConsoleConsumer"} {
+		script(name, fmt.Sprintf("exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Xmx256m "+
+			"-Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp %q org.apache.kafka.tools.%s \"$@\"", classes, class))
+	}
+	// The reader's program is compiled with the libraries that this module has.
+	module, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script("go", fmt.Sprintf("set -e\n(file=$PWD/$2 && cd %q && %q build -o \"$file.bin\" \"$file\")\nexec \"./$2.bin\"", module, goTool))
+	if err := os.Symlink(built(t, release), filepath.Join(dir, "silt")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A guideShell is a person with two terminals in one folder.
+type guideShell struct {
+	t        *testing.T
+	dir, bin string
+	demo     *exec.Cmd // runs in the other terminal
+	running  bool
+	printed  sharedBuffer
+}
+
+// A sharedBuffer is written to by a process and read by the test.
+type sharedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *sharedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *sharedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+var demoAddress = regexp.MustCompile(`broker (\S+) · registry (\S+) `)
+
+func (s *guideShell) command(text string) *exec.Cmd {
+	// The ports of the guides may be taken on this machine.
+	if m := demoAddress.FindStringSubmatch(s.printed.String()); m != nil {
+		text = strings.ReplaceAll(text, "127.0.0.1:8081", "127.0.0.1"+m[2])
+		text = strings.ReplaceAll(text, "127.0.0.1:9092", m[1])
+	}
+	cmd := exec.Command("bash", "-c", text)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "PATH="+s.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return cmd
+}
+
+func (s *guideShell) Run(text string) (string, int) {
+	cmd := s.command(text)
+	timer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func (s *guideShell) GoesOn(text string) bool {
+	return !s.running && text == "silt demo"
+}
+
+func (s *guideShell) Start(text string) {
+	s.demo, s.running = s.command("exec "+text), true
+	s.printed = sharedBuffer{}
+	s.demo.Stdout, s.demo.Stderr = &s.printed, &s.printed
+	if err := s.demo.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *guideShell) Printed() string { return s.printed.String() }
+
+func (s *guideShell) Interrupt() int {
+	s.running = false
+	if err := s.demo.Process.Signal(os.Interrupt); err != nil {
+		s.t.Fatal(err)
+	}
+	timer := time.AfterFunc(time.Minute, func() { _ = s.demo.Process.Signal(syscall.SIGKILL) })
+	defer timer.Stop()
+	_ = s.demo.Wait() // its status says how it ended
+	return s.demo.ProcessState.ExitCode()
+}
+
+// end stops a demo that the page left running.
+func (s *guideShell) end() {
+	if s.running {
+		s.Interrupt()
+	}
+}
