@@ -8,7 +8,7 @@ import (
 )
 
 const page = "# A page\n\n`a.json`:\n\n```json\n{}\n```\n\nText.\n\n" +
-	"```console\n$ serve\nlistening on :8081\n```\n\n```console\n$ look\n3 rows\n$ fail\nE1100 no\n$ echo $?\n2\n```\n\n```console\n^Cstopping\nstopped\n```\n"
+	"```console\n$ serve\nlistening on :8081\n```\n\n```console\n$ look\n3 rows\n$ silt datagen\nE1100 no\n$ echo $?\n2\n```\n\n```console\n^Cstopping\nstopped\n```\n"
 
 func TestAPageIsFilesAndSteps(t *testing.T) {
 	p, err := parse("page.md", page)
@@ -16,7 +16,7 @@ func TestAPageIsFilesAndSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Page{Name: "page.md", Files: map[string]string{"a.json": "{}\n"}, Steps: []Step{
-		{12, "serve", "listening on :8081\n"}, {17, "look", "3 rows\n"}, {19, "fail", "E1100 no\n"}, {21, "echo $?", "2\n"},
+		{12, "serve", "listening on :8081\n"}, {17, "look", "3 rows\n"}, {19, "silt datagen", "E1100 no\n"}, {21, "echo $?", "2\n"},
 		{26, Interrupt, "stopping\nstopped\n"},
 	}}
 	if diff := cmp.Diff(want, p); diff != "" {
@@ -85,10 +85,10 @@ func TestPlayFindsWhatIsNotTrue(t *testing.T) {
 	good := func() *scripted {
 		return &scripted{
 			prints: map[string][]string{
-				"serve": {"listening on :9\n"}, "silt topic peek": {"0 columns\n", "9 rows\n"}, "fail": {"E1100 no\n"},
+				"serve": {"listening on :9\n"}, "silt topic peek": {"0 columns\n", "9 rows\n"}, "silt datagen": {"E1100 no\n"},
 				Interrupt: {"more\nstopping\nstopped\n"},
 			},
-			status: map[string]int{"fail": 2},
+			status: map[string]int{"silt datagen": 2},
 		}
 	}
 	sh := good()
@@ -100,10 +100,10 @@ func TestPlayFindsWhatIsNotTrue(t *testing.T) {
 		t.Errorf("%v typed: %v", sh.typed, errs)
 	}
 	for what, spoil := range map[string]func(*scripted){
-		"page.md:19: fail":     func(s *scripted) { s.prints["fail"] = []string{"E1101 no\n"} },
-		"page.md:21: echo $?":  func(s *scripted) { s.status["fail"] = 1 },
-		"page.md:26: ^C":       func(s *scripted) { s.prints[Interrupt] = []string{"killed\n"} },
-		"exit status 3, which": func(s *scripted) { s.status["silt topic peek"] = 3 },
+		"page.md:19: silt datagen": func(s *scripted) { s.prints["silt datagen"] = []string{"E1101 no\n"} },
+		"page.md:21: echo $?":      func(s *scripted) { s.status["silt datagen"] = 1 },
+		"page.md:26: ^C":           func(s *scripted) { s.prints[Interrupt] = []string{"killed\n"} },
+		"exit status 3, which":     func(s *scripted) { s.status["silt topic peek"] = 3 },
 	} {
 		sh := good()
 		spoil(sh)
