@@ -86,7 +86,7 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	if !httpd.Loopback(l.Addr()) && !r.o.Insecure && (r.guard.Open() || r.o.Certificate == nil) {
 		_ = l.Close()
 		return problem.New(problem.Insecure, "the registry would listen on %s without logins or without TLS", l.Addr()).
-			Fix("Listen on 127.0.0.1, or give it both a login and a certificate.")
+			Fix("listen on 127.0.0.1, or give it both a login and a certificate")
 	}
 	return httpd.Serve(ctx, l, httpd.Server{Handler: r, Timeout: r.o.Timeout, Certificate: r.o.Certificate, Log: r.o.Log})
 }
