@@ -2,18 +2,19 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help build test check lint race fuzz soak bench demo example cross e2e clean
+.PHONY: help build test check lint race fuzz soak soak-demo bench demo example cross e2e clean
 
 GO ?= go
 # Kinds of machines that silt must compile for beside the one it is built on.
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
+DEMO_FOR ?= 20m
 # Where tests say which parts are missing on this machine, and what they counted.
 SKIPPED := $(CURDIR)/build/skipped.txt
 REPORT := $(CURDIR)/build/report.txt
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the binary, build/silt
 	$(GO) build -trimpath -o build/silt ./cmd/silt
@@ -66,6 +67,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 
 soak: ## the kill test and the oracle with the counts of docs/reliability.md, by hand
 	SILT_SOAK=1 $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'Kills|Others' ./test/e2e
+
+soak-demo: ## the demo at full rate for DEMO_FOR (20m): its memory, descriptors and disk, by hand
+	SILT_DEMO_FOR=$(DEMO_FOR) $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'DemoStaysFlat' ./test/e2e
 
 bench: ## speed against the library path and the yardstick: a table and build/bench.json
 	$(GO) run ./test/bench
