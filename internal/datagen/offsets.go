@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 )
@@ -102,26 +101,20 @@ func (f *FileOffsets) Store(_ context.Context, task int, o Offset) error {
 	return replace(f.name, append(text, '\n'))
 }
 
-// replace writes a file under another name, syncs it, and gives it its name.
-func replace(name string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
+// replace writes the file under another name, syncs it, and gives it its name. The other name is always the same, so that kills leave no
+// more than one.
+func replace(name string, text []byte) error {
+	temporary := name + ".tmp"
+	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
 	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
 	}
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(temporary))
 	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return os.Rename(temporary, name)
 }
