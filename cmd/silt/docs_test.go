@@ -8,8 +8,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/siltlake/silt/test/guide"
 )
 
 var (
@@ -40,6 +43,10 @@ func TestGuidesAreTrue(t *testing.T) {
 			blocks := 0
 			now := consoleBlock.ReplaceAllFunc(text, func(block []byte) []byte {
 				blocks++
+				if typed := consoleBlock.FindSubmatch(block)[1]; bytes.HasPrefix(typed, []byte("$ silt registry serve")) {
+					g.serve(string(typed))
+					return block
+				}
 				return []byte("```console\n" + g.play(consoleBlock.FindSubmatch(block)[1]) + "```")
 			})
 			if blocks == 0 {
@@ -85,6 +92,21 @@ func (g *reader) play(block []byte) string {
 		out.WriteString("$ " + command + "\n" + g.run(command))
 	}
 	return out.String()
+}
+
+// serve types a command that goes on until the end of the page, and waits until it prints what the block shows.
+func (g *reader) serve(block string) {
+	command, shown, _ := strings.Cut(strings.TrimPrefix(block, "$ "), "\n")
+	f := newFakeProcess(newEngine())
+	f.env, f.screen = g.env, true
+	ended := make(chan int, 1)
+	go func() { ended <- f.main(strings.Fields(command)[1:]...) }()
+	g.t.Cleanup(func() { f.signals <- os.Interrupt; <-ended })
+	for begin := time.Now(); !guide.Begins(shown, f.stdout.String()); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			g.t.Fatalf("%s printed\n%s", command, f.stdout.String())
+		}
+	}
 }
 
 func (g *reader) run(command string) string {

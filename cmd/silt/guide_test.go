@@ -21,6 +21,7 @@ func TestGuidesToTheDemoAreTrue(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^demo: build.*\n\tbuild/silt demo$`).Match(makefile) {
 		t.Error("make demo does not run build/silt demo, as the README says")
 	}
+	defer guide.TakePorts()()
 	for _, name := range []string{"README.md", "docs/demo.md", "docs/clients.md", "docs/from-databricks.md"} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			page, err := guide.Read(filepath.Join("..", "..", filepath.FromSlash(name)))

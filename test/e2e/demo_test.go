@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	saslplain "github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/siltlake/silt/test/guide"
 )
 
 // A demo is a folder in which the test runs silt demo.
@@ -29,11 +30,7 @@ const demoTopic = "clickstreams"
 // demo of this machine takes one of ours while we are down.
 func newDemo(t *testing.T) *demo {
 	t.Helper()
-	for _, port := range []string{"9092", "8081"} {
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
-			t.Cleanup(func() { l.Close() })
-		}
-	}
+	t.Cleanup(guide.TakePorts())
 	return (&demo{&fixture{t: t, silt: built(t, release)}}).elsewhere()
 }
 

@@ -23,6 +23,7 @@ import (
 // TestGuidesAsAReaderTypesThem types every command of the guides to the demo, those of other programs too, into a shell.
 func TestGuidesAsAReaderTypesThem(t *testing.T) {
 	bin := guidePrograms(t)
+	defer guide.TakePorts()()
 	for _, name := range []string{"demo.md", "clients.md", "from-databricks.md"} {
 		t.Run(name, func(t *testing.T) {
 			page, err := guide.Read(filepath.Join("..", "..", "docs", name))
