@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ func TestDemoKillsLoseNothing(t *testing.T) {
 	k.check()
 	p.stop(t)
 	k.d.closes("--rate", "1000/s", "--for", "1s")
+	k.checkNoLeftovers()
 	k.checkEnd(kills)
 }
 
@@ -214,6 +216,24 @@ func (k *demoKiller) check() {
 		if found[name] != k.topics[name] {
 			k.t.Errorf("topic %s is %v, and was made as %v", name, found[name], k.topics[name])
 		}
+	}
+}
+
+// checkNoLeftovers looks for temporary files, which kills leave and later starts have to remove. Those of the table may be another writer's,
+// and stay for a day.
+func (k *demoKiller) checkNoLeftovers() {
+	k.t.Helper()
+	err := filepath.WalkDir(k.d.dir, func(path string, e os.DirEntry, err error) error {
+		if path == k.d.clicks() {
+			return filepath.SkipDir
+		}
+		if err == nil && !e.IsDir() && strings.HasSuffix(e.Name(), ".tmp") {
+			k.t.Errorf("a temporary file is left: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		k.t.Error(err)
 	}
 }
 
