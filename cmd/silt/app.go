@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 
 // A process is what the command line uses of the operating system; tests give another one.
 type process struct {
+	name           string // how it was called: build/silt; "": silt
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	signals        func() (c <-chan os.Signal, stop func())
@@ -50,6 +52,7 @@ type app struct {
 }
 
 func newApp(p process) *app {
+	p.name = cmp.Or(p.name, "silt")
 	a := &app{process: p, secrets: new(secret.Scrubber)}
 	a.out, a.records = a.secrets.Writer(p.stdout), a.secrets.Data(p.stdout)
 	a.status = term.NewStatus(a.secrets.Writer(p.stderr), p.terminal, p.width)

@@ -115,9 +115,9 @@ func (a *app) introduce(r silt.DemoReady, rate float64) {
 	pipeline := near(r.Pipeline)
 	a.say("")
 	a.say("look at it, in another terminal")
-	a.say("  silt topic peek %s -n 3 -c %s", r.Topic, pipeline)
-	a.say("  silt table history %s", near(r.Table))
-	a.say("  silt table verify %s --scan", near(r.Table))
+	a.say("  %s topic peek %s -n 3 -c %s", a.name, r.Topic, pipeline)
+	a.say("  %s table history %s", a.name, near(r.Table))
+	a.say("  %s table verify %s --scan", a.name, near(r.Table))
 	a.say("log in with another client")
 	a.say("  kcat -F %s -t %s -C -c 3", near(filepath.Join(r.Folder, "librdkafka.properties")), r.Topic)
 	a.say("  kafka-console-consumer --consumer.config %s --topic %s --bootstrap-server %s", near(filepath.Join(r.Folder, "client.properties")), r.Topic, r.Broker)
@@ -158,7 +158,7 @@ func (c *demoCmd) close(a *app, ready silt.DemoReady, rows int64, took time.Dura
 			return err
 		}
 	}
-	a.say("run it again to go on, or remove it all: silt demo --clean%s", c.dirFlag())
+	a.say("run it again to go on, or remove it all: %s demo --clean%s", a.name, c.dirFlag())
 	return r.Err()
 }
 

@@ -70,25 +70,23 @@ type demoShell struct {
 var ourCommand = regexp.MustCompile(`^(build/)?silt [^|&$;]*$`)
 
 func (s *demoShell) knows(command string) bool {
-	return command == "make demo" || command == "echo $?" || ourCommand.MatchString(command)
+	return command == "echo $?" || ourCommand.MatchString(command)
 }
 
-func (s *demoShell) words(command string) []string {
-	if command == "make demo" {
-		command = "silt demo"
-	}
-	return strings.Fields(command)[1:]
+// process is one for a command, called as the command calls it.
+func (s *demoShell) process(command string) *fakeProcess {
+	f := newFakeProcess(newEngine())
+	f.name, f.screen = strings.Fields(command)[0], true
+	return f
 }
 
 func (s *demoShell) GoesOn(command string) bool {
-	words := s.words(command)
-	return !s.running && words[0] == "demo" && !strings.Contains(command, "--for") && !strings.Contains(command, "--clean")
+	return !s.running && strings.Fields(command)[1] == "demo" && !strings.Contains(command, "--for") && !strings.Contains(command, "--clean")
 }
 
 func (s *demoShell) Run(command string) (string, int) {
 	command, file, _ := strings.Cut(command, " < ")
-	f := newFakeProcess(newEngine())
-	f.screen = true
+	f := s.process(command)
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -96,14 +94,13 @@ func (s *demoShell) Run(command string) (string, int) {
 		}
 		f.stdin = bytes.NewReader(text)
 	}
-	status := f.main(s.words(command)...)
+	status := f.main(strings.Fields(command)[1:]...)
 	return f.stdout.String(), status
 }
 
 func (s *demoShell) Start(command string) {
-	s.running, s.demo, s.ended = true, newFakeProcess(newEngine()), make(chan int, 1)
-	s.demo.screen = true
-	go func() { s.ended <- s.demo.main(s.words(command)...) }()
+	s.running, s.demo, s.ended = true, s.process(command), make(chan int, 1)
+	go func() { s.ended <- s.demo.main(strings.Fields(command)[1:]...) }()
 }
 
 func (s *demoShell) Printed() string { return s.demo.stdout.String() }

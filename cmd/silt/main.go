@@ -15,6 +15,7 @@ import (
 func main() {
 	build, _ := debug.ReadBuildInfo()
 	a := newApp(process{
+		name:   os.Args[0],
 		stdin:  os.Stdin,
 		stdout: os.Stdout,
 		stderr: os.Stderr,

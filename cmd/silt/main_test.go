@@ -102,6 +102,7 @@ func (b *buffer) String() string {
 
 // A fakeProcess is a process of which the test holds every end.
 type fakeProcess struct {
+	name           string
 	stdin          io.Reader
 	stdout, stderr buffer
 	screen         bool // stderr goes where stdout goes, as on a terminal
@@ -123,7 +124,7 @@ func (f *fakeProcess) main(args ...string) int {
 		stderr = &f.stdout
 	}
 	return newApp(process{
-		stdin: f.stdin, stdout: &f.stdout, stderr: stderr, interactive: f.interactive,
+		name: f.name, stdin: f.stdin, stdout: &f.stdout, stderr: stderr, interactive: f.interactive,
 		signals:  func() (<-chan os.Signal, func()) { return f.signals, func() {} },
 		env:      func(k string) (string, bool) { v, ok := f.env[k]; return v, ok },
 		exit:     func(status int) { f.exited <- status; select {} },
