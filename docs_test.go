@@ -2,6 +2,7 @@ package silt
 
 import (
 	"encoding/pem"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -36,8 +37,8 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
-			texts[page] = m[1]
+		for i, m := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+			texts[fmt.Sprintf("%s, block %d", page, i+1)] = m[1]
 		}
 	}
 	examples, err := filepath.Glob("examples/*.yaml")
