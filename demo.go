@@ -135,7 +135,7 @@ func (d *demo) start(ctx context.Context) (err error) {
 	}
 	d.onClose(d.broker.Close)
 	// The folder is this process's alone from here on: the broker has locked its own in it.
-	l, err := d.listen()
+	l, err := d.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,12 +159,12 @@ func (d *demo) inUse(err error) error {
 }
 
 // listen opens the registry's port: the one that it had, at the first start 8081 if it is free, else any.
-func (d *demo) listen() (net.Listener, error) {
+func (d *demo) listen(ctx context.Context) (net.Listener, error) {
 	open := func(port int) (net.Listener, error) {
 		return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	}
 	if kept := d.folder.state.RegistryPort; kept != 0 {
-		l, err := open(kept)
+		l, err := broker.ListenAgain(ctx, "127.0.0.1", kept)
 		if err != nil {
 			return nil, problem.New(problem.PortTaken, "the registry cannot listen on port %d: %w", kept, err).
 				Fix("stop what uses it; the demo's files name it, so it is not changed behind your back")

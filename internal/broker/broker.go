@@ -45,7 +45,7 @@ func Start(ctx context.Context, opts Options) (*Broker, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	unlock, err := openFolder(opts.Dir)
+	unlock, err := openFolder(ctx, opts.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (b *Broker) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ln, tlsConfig, err := b.prepare()
+	ln, tlsConfig, err := b.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (b *Broker) start(ctx context.Context) error {
 }
 
 // prepare does what needs no kfake: settings, users, certificates, the port.
-func (b *Broker) prepare() (net.Listener, *tls.Config, error) {
+func (b *Broker) prepare(ctx context.Context) (net.Listener, *tls.Config, error) {
 	dir := b.opts.Dir
 	var err error
 	if b.state, _, err = loadState(filepath.Join(dir, stateFile)); err != nil {
@@ -102,7 +102,7 @@ func (b *Broker) prepare() (net.Listener, *tls.Config, error) {
 		}
 		tlsConfig = certs.config()
 	}
-	ln, err := listen(b.opts, b.state.Port)
+	ln, err := listen(ctx, b.opts, b.state.Port)
 	if err != nil {
 		return nil, nil, err
 	}

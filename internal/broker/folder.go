@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,7 @@ type state struct {
 }
 
 // openFolder makes the directory and locks it. The lock ends with unlock or with the process.
-func openFolder(dir string) (unlock func() error, err error) {
+func openFolder(ctx context.Context, dir string) (unlock func() error, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, dataDir), 0o700); err != nil {
 		return nil, problem.New(problem.PathNotWritable, "the broker's directory cannot be made").At(problem.File(dir)).Because(err)
 	}
@@ -51,17 +52,19 @@ func openFolder(dir string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, problem.New(problem.PathNotWritable, "the broker's directory cannot be written").At(problem.File(dir)).Because(err)
 	}
-	err = tryLock(f)
+	err = untilGone(ctx, isLocked, func() error { return tryLock(f) })
 	if err == nil {
 		return f.Close, nil
 	}
 	_ = f.Close()
-	if !errors.Is(err, errLocked) {
+	if !isLocked(err) {
 		return nil, err
 	}
 	return nil, problem.New(problem.FolderInUse, "another process runs a broker in this directory").At(problem.File(dir)).
 		Fix("stop it, or use another directory")
 }
+
+func isLocked(err error) bool { return errors.Is(err, errLocked) }
 
 // loadState reads what the last start kept; at the first start it makes an API key in Confluent Cloud's form.
 func loadState(file string) (s state, first bool, err error) {
@@ -80,7 +83,7 @@ func loadState(file string) (s state, first bool, err error) {
 }
 
 // listen opens the port that o asks for, else the kept one, else the preferred one if it is free, else any.
-func listen(o Options, kept int) (net.Listener, error) {
+func listen(ctx context.Context, o Options, kept int) (net.Listener, error) {
 	open := func(port int) (net.Listener, error) {
 		return net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(port)))
 	}
@@ -94,6 +97,9 @@ func listen(o Options, kept int) (net.Listener, error) {
 		}
 	}
 	ln, err := open(port)
+	if err != nil && o.Port == 0 && kept != 0 {
+		ln, err = ListenAgain(ctx, o.Host, kept)
+	}
 	if err == nil {
 		return ln, nil
 	}

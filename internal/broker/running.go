@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -17,10 +18,10 @@ func Running(dir string) (bool, error) {
 	}
 	if err == nil {
 		defer f.Close()
-		err = tryLock(f)
+		err = untilGone(context.Background(), isLocked, func() error { return tryLock(f) })
 	}
 	switch {
-	case errors.Is(err, errLocked):
+	case isLocked(err):
 		return true, nil
 	case err != nil:
 		return false, problem.New(problem.PathNotWritable, "the broker's directory cannot be looked at").At(problem.File(dir)).Because(err)
