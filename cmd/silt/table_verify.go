@@ -7,6 +7,7 @@ import (
 
 	"github.com/siltlake/silt"
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/internal/term"
 	"github.com/siltlake/silt/internal/verify"
 )
@@ -105,6 +106,12 @@ func writeVerdict(w io.Writer, r verify.Result) error {
 			fmt.Fprintf(&b, "  and %d more; -o json has all\n", more)
 		}
 	}
+	if len(r.Notes) > 0 {
+		b.WriteString("cannot be told\n")
+		for _, note := range r.Notes {
+			b.WriteString("  " + term.Clean(note) + "\n")
+		}
+	}
 	b.WriteString(verdict(r) + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -188,12 +195,14 @@ func gaps(p *verify.Partition) int64 {
 func verdict(r verify.Result) string {
 	var partitions, offsets, rows, lost int64
 	for _, q := range r.Queries {
-		partitions += int64(len(q.Partitions))
+		names := map[stream.TopicPartition]bool{} // one of a topic that was made again is there for each of its ids
 		for _, p := range q.Partitions {
+			names[stream.TopicPartition{Topic: p.Topic, Partition: p.Partition}] = true
 			offsets += p.Offsets()
 			rows += p.Rows
 			lost += gaps(p)
 		}
+		partitions += int64(len(names))
 	}
 	parts := []string{term.Plural(partitions, "partition"), "offsets " + term.Count(offsets), "rows " + term.Count(rows),
 		"missing " + term.Count(r.Missing), "duplicate " + term.Count(r.Duplicate)}

@@ -6,6 +6,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,13 +67,15 @@ type Finding struct {
 type Segment struct {
 	Start int64 `json:"start"`
 	End   int64 `json:"end"`
-	// Note says why it does not follow the one before: "continued by another engine".
+	// Note says why it does not follow the one before: "continued by another engine", "topic made again".
 	Note string `json:"note,omitempty"`
 }
 
-// A Partition is what the log says of one partition of a query.
+// A Partition is what the log says of one partition of a query. A topic that was deleted and made again has a Partition for each of its ids,
+// the oldest first: offsets are unique within one.
 type Partition struct {
 	Topic     string     `json:"topic"`
+	TopicID   string     `json:"topicId,omitempty"` // empty if the commits do not say it
 	Partition int32      `json:"partition"`
 	Segments  []Segment  `json:"segments"`
 	Served    int64      `json:"served"`
@@ -81,9 +84,11 @@ type Partition struct {
 	Nulled    int64      `json:"nulled"`
 	Gaps      [][2]int64 `json:"gaps,omitempty"` // offsets that Kafka no longer had, as the commits recorded them
 	// Scanned is how many offsets the files have; Holes how many in the ranges have no record: transaction markers, aborted and compacted
-	// records, and, unless the topic was asked, rejected ones. Both 0 unless the files were scanned.
+	// records, and, unless the topic was asked, rejected ones. Both 0 unless the files were scanned, and their rows could be told apart.
 	Scanned int64 `json:"scanned,omitempty"`
 	Holes   int64 `json:"holes,omitempty"`
+
+	replaced bool // the query reads another topic of the name since
 }
 
 // holds says whether an offset lies in one of the segments.
@@ -137,9 +142,10 @@ type Audit struct {
 }
 
 type added struct {
-	query   string // "" if not silt's
-	version int64
-	rows    int64
+	// partitions are those of its batch; nil if the file is not silt's.
+	partitions map[stream.TopicPartition]*Partition
+	version    int64
+	rows       int64
 }
 
 // auditor is the state between two commits.
@@ -151,7 +157,8 @@ type auditor struct {
 
 type queryState struct {
 	*Query
-	partitions map[stream.TopicPartition]*Partition
+	partitions map[incarnation]*Partition
+	topics     map[string]*lineage
 	version    int64 // of its newest commit
 }
 
@@ -169,9 +176,10 @@ func AuditLog(commits []Commit) Audit {
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.queries)) {
 		q := a.queries[id]
-		keys := slices.SortedFunc(maps.Keys(q.partitions), compareTP)
-		for _, tp := range keys {
-			q.Partitions = append(q.Partitions, q.partitions[tp])
+		for _, key := range slices.SortedFunc(maps.Keys(q.partitions), compareIncarnations) {
+			p := q.partitions[key]
+			p.replaced = key.n != q.topics[key.Topic].at
+			q.Partitions = append(q.Partitions, p)
 		}
 		a.Queries = append(a.Queries, q.Query)
 	}
@@ -179,13 +187,11 @@ func AuditLog(commits []Commit) Audit {
 }
 
 func compareTP(a, b stream.TopicPartition) int {
-	if a.Topic != b.Topic {
-		if a.Topic < b.Topic {
-			return -1
-		}
-		return 1
-	}
-	return int(a.Partition) - int(b.Partition)
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+func compareIncarnations(a, b incarnation) int {
+	return cmp.Or(compareTP(a.TopicPartition, b.TopicPartition), cmp.Compare(a.n, b.n))
 }
 
 func (a *auditor) find(f Finding, format string, args ...any) {
@@ -194,12 +200,12 @@ func (a *auditor) find(f Finding, format string, args ...any) {
 }
 
 func (a *auditor) commit(c Commit) {
-	query := ""
+	var partitions map[stream.TopicPartition]*Partition
 	if c.BatchErr != nil {
 		a.find(Finding{Kind: Count, Version: c.Version, Offset: -1}, "version %d: %v", c.Version, c.BatchErr)
 	}
 	if c.Batch != nil {
-		query = a.batch(c)
+		partitions = a.batch(c)
 	} else if c.dataChanged() || len(c.Removed) > 0 {
 		a.foreign(c)
 	}
@@ -207,7 +213,7 @@ func (a *auditor) commit(c Commit) {
 		delete(a.files, f.Path)
 	}
 	for _, f := range c.Added {
-		a.files[f.Path] = added{query, c.Version, f.Rows}
+		a.files[f.Path] = added{partitions, c.Version, f.Rows}
 	}
 }
 
@@ -229,8 +235,8 @@ func (a *auditor) foreign(c Commit) {
 	}
 }
 
-// batch judges one commit of silt's and returns its query.
-func (a *auditor) batch(c Commit) string {
+// batch judges one commit of silt's and returns its partitions; nil if its query is not known.
+func (a *auditor) batch(c Commit) map[stream.TopicPartition]*Partition {
 	b := c.Batch
 	id := ""
 	for app, v := range c.Txns {
@@ -241,12 +247,12 @@ func (a *auditor) batch(c Commit) string {
 	if id == "" {
 		a.find(Finding{Kind: Disorder, Version: c.Version, Offset: -1}, "version %d holds batch %d without a txn of its query", c.Version,
 			b.BatchID)
-		return ""
+		return nil
 	}
 	q := a.queries[id]
 	if q == nil {
 		q = &queryState{Query: &Query{ID: id, FirstBatch: b.BatchID, LastBatch: b.BatchID - 1},
-			partitions: map[stream.TopicPartition]*Partition{}, version: -1}
+			partitions: map[incarnation]*Partition{}, topics: map[string]*lineage{}, version: -1}
 		a.queries[id] = q
 	}
 	foreign := a.foreignData > q.version
@@ -255,14 +261,18 @@ func (a *auditor) batch(c Commit) string {
 			b.BatchID, q.LastBatch)
 	}
 	q.LastBatch, q.Batches = max(q.LastBatch, b.BatchID), q.Batches+1
+	a.topicIDs(c, q)
+	partitions := make(map[stream.TopicPartition]*Partition, len(b.Partitions))
 	var rows int64
 	for _, p := range b.Partitions {
-		a.partition(c, q, p, foreign)
+		s := q.partition(p)
+		partitions[stream.TopicPartition{Topic: p.Topic, Partition: p.Partition}] = s
+		a.partition(c, q, s, p, foreign)
 		rows += p.Rows
 	}
 	a.counts(c, id, rows)
 	q.version = c.Version
-	return id
+	return partitions
 }
 
 // counts compares the batch's rows with its files' own counts.
@@ -281,15 +291,10 @@ func (a *auditor) counts(c Commit, query string, rows int64) {
 	}
 }
 
-func (a *auditor) partition(c Commit, q *queryState, p stream.PartitionInfo, foreign bool) {
+func (a *auditor) partition(c Commit, q *queryState, s *Partition, p stream.PartitionInfo, foreign bool) {
 	tp := stream.TopicPartition{Topic: p.Topic, Partition: p.Partition}
 	at := Finding{Version: c.Version, Query: q.ID, Topic: p.Topic, Partition: p.Partition, Offset: -1}
 	sum := sumReasons(p.Rejected)
-	s := q.partitions[tp]
-	if s == nil {
-		s = &Partition{Topic: p.Topic, Partition: p.Partition}
-		q.partitions[tp] = s
-	}
 	s.Served, s.Rows, s.Rejected, s.Nulled = s.Served+p.Served, s.Rows+p.Rows, s.Rejected+sum, s.Nulled+sumReasons(p.Nulled)
 	s.Gaps = append(s.Gaps, p.Gaps...)
 	if p.Served != p.Rows+sum {

@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -12,28 +14,27 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-// scanner holds what the files and the topic say, a set of offsets for each partition of each query.
+// scanner holds what the files and the topic say, a set of offsets for each partition of each topic that a query read.
 type scanner struct {
-	audit    Audit
-	sets     map[key]*set
+	audit Audit
+	sets  map[*Partition]*set
+	// groups are the sets of one name: rows of a file that is not silt's say no query and no topic's id, so any of them may be theirs.
+	groups   map[stream.TopicPartition]*group
 	findings []Finding
+	notes    []string
+	alone    bool // every row was landed by a commit of silt's that the log still has
+	removed  bool // another writer removed rows
 	files    int64
 	rows     int64
 	other    int64
 }
 
-type key struct {
-	query string
-	stream.TopicPartition
-}
-
-// A set is the rows of one partition of one query.
+// A set is the rows of one partition of one query, as long as the topic is the same.
 type set struct {
 	*Partition
 	query   string
 	offsets *bitmap
-	rows    int64 // read from files, doubles included
-	double  int64 // ... more than once
+	double  int64 // rows read from files whose offset another has
 	first   int64 // the first of them
 	outside int64 // rows of silt's own files that lie in no range
 	outAt   int64
@@ -43,18 +44,60 @@ type set struct {
 	asked   int64 // offsets of the ranges that the topic was asked for
 }
 
+// A group is the sets of one partition's name, those of the topics that are read now before those that were replaced.
+type group struct {
+	sets  []*set
+	mixed int64 // rows that may be of any, where there are several
+	early int64 // rows that come from before the log, with offsets that were landed since
+}
+
 // recordColumns name a Kafka record.
 var recordColumns = []string{"topic", "partition", "offset"}
 
 func newScanner(a Audit) *scanner {
-	s := &scanner{audit: a, sets: map[key]*set{}}
-	for _, q := range a.Queries {
-		for _, p := range q.Partitions {
-			s.sets[key{q.ID, stream.TopicPartition{Topic: p.Topic, Partition: p.Partition}}] = &set{Partition: p, query: q.ID, offsets: newBitmap(),
-				first: -1, outAt: -1, absAt: -1}
+	s := &scanner{audit: a, sets: map[*Partition]*set{}, groups: map[stream.TopicPartition]*group{}, alone: a.From == 0}
+	for _, f := range a.Foreign {
+		if f.DataChange {
+			s.alone = s.alone && f.RowsAdded == 0
+			s.removed = s.removed || f.RowsRemoved > 0
 		}
 	}
+	for _, q := range a.Queries {
+		for _, p := range slices.Backward(q.Partitions) { // the newest first
+			c := &set{Partition: p, query: q.ID, offsets: newBitmap(), first: -1, outAt: -1, absAt: -1}
+			s.sets[p] = c
+			g := s.groups[c.tp()]
+			if g == nil {
+				g = &group{}
+				s.groups[c.tp()] = g
+			}
+			g.sets = append(g.sets, c)
+		}
+	}
+	for _, g := range s.groups {
+		slices.SortStableFunc(g.sets, func(a, b *set) int { return rank(a) - rank(b) })
+	}
 	return s
+}
+
+func rank(c *set) int {
+	if c.replaced {
+		return 1
+	}
+	return 0
+}
+
+func (c *set) tp() stream.TopicPartition {
+	return stream.TopicPartition{Topic: c.Topic, Partition: c.Partition.Partition}
+}
+
+// add counts a row.
+func (c *set) add(offset int64) {
+	if !c.offsets.add(offset) {
+		if c.double++; c.first < 0 || offset < c.first {
+			c.first = offset
+		}
+	}
 }
 
 // table reads every live file.
@@ -74,7 +117,16 @@ func (s *scanner) table(ctx context.Context, log *delta.Log, snap *delta.Snapsho
 		}
 		adds = append(adds, a)
 	}
-	slices.SortFunc(adds, func(a, b *delta.Add) int { return int(a.ModificationTime - b.ModificationTime) })
+	// Files that say whose rows they have come first: those of others can only be what is left.
+	whose := func(a *delta.Add) int {
+		if s.audit.files[a.Name()].partitions != nil {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(adds, func(a, b *delta.Add) int {
+		return cmp.Or(cmp.Compare(whose(a), whose(b)), cmp.Compare(a.ModificationTime, b.ModificationTime))
+	})
 	for i, a := range adds {
 		if err := s.file(ctx, log, a); err != nil {
 			return err
@@ -110,7 +162,8 @@ func (s *scanner) file(ctx context.Context, log *delta.Log, a *delta.Add) error 
 			return nil
 		}
 	}
-	f := fileScan{s: s, from: s.audit.files[name], last: map[key]int64{}, name: name}
+	from, known := s.audit.files[name]
+	f := fileScan{s: s, from: from, known: known, last: map[stream.TopicPartition]int64{}, name: name}
 	for v, err := range r.Columns(recordColumns...) {
 		if err != nil {
 			return broken(err)
@@ -129,120 +182,175 @@ func (s *scanner) file(ctx context.Context, log *delta.Log, a *delta.Add) error 
 
 // fileScan is the state while one file is read.
 type fileScan struct {
-	s    *scanner
-	name string
-	from added
-	last map[key]int64 // newest offset of each partition
-	cur  *set
-	key  key
-	at   int64 // newest offset of cur
+	s     *scanner
+	name  string
+	from  added
+	known bool                            // the log still has the commit that added it
+	last  map[stream.TopicPartition]int64 // newest offset of each partition
+	group *group                          // of tp; nil if no query has it
+	cur   *set                            // of tp, in a file of silt's
+	tp    stream.TopicPartition
+	at    int64 // newest offset of tp
 
 	disorder bool // was found
 }
 
 // row counts one row. Consecutive rows are mostly of one partition.
 func (f *fileScan) row(topic []byte, partition int32, offset int64) {
-	if f.cur == nil || f.key.Partition != partition || f.key.Topic != string(topic) {
-		if f.cur != nil {
-			f.last[f.key] = f.at
-		}
-		f.key = key{f.from.query, stream.TopicPartition{Topic: string(topic), Partition: partition}}
-		f.cur = f.s.find(f.key)
+	if f.group == nil || f.tp.Partition != partition || f.tp.Topic != string(topic) {
+		f.last[f.tp] = f.at
+		f.tp = stream.TopicPartition{Topic: string(topic), Partition: partition}
+		f.group, f.cur = f.s.groups[f.tp], f.s.sets[f.from.partitions[f.tp]]
 		f.at = -1
-		if l, ok := f.last[f.key]; ok {
+		if l, ok := f.last[f.tp]; ok {
 			f.at = l
 		}
 	}
-	c := f.cur
-	if c == nil || offset < 0 {
+	switch {
+	case f.group == nil || offset < 0:
 		f.s.other++
-		return
+	case f.from.partitions == nil:
+		f.foreign(offset)
+	case f.cur == nil:
+		f.s.other++
+	default:
+		f.own(f.cur, offset)
 	}
-	own := f.from.query != ""
+}
+
+// own counts a row of silt's own file: the commit that added it says of which topic it is.
+func (f *fileScan) own(c *set, offset int64) {
 	if !c.holds(offset) {
 		f.s.other++
-		if own {
-			if c.outside++; c.outAt < 0 {
-				c.outAt = offset
-			}
+		if c.outside++; c.outAt < 0 {
+			c.outAt = offset
 		}
 		return
 	}
-	if own && offset < f.at && !f.disorder {
+	if offset < f.at && !f.disorder {
 		f.disorder = true // one finding a file
-		f.s.findings = append(f.s.findings, Finding{Kind: Disorder, Version: f.from.version, Query: c.query, Topic: c.Topic, Partition: partition,
-			Offset: offset,
-			Text:   fmt.Sprintf("file %s: offset %d of %s-%d comes after %d", f.name, offset, c.Topic, partition, f.at)})
+		f.s.findings = append(f.s.findings, Finding{Kind: Disorder, Version: f.from.version, Query: c.query, Topic: c.Topic,
+			Partition: f.tp.Partition, Offset: offset,
+			Text: fmt.Sprintf("file %s: offset %d of %s comes after %d", f.name, offset, f.tp, f.at)})
 	}
 	f.at = max(f.at, offset)
-	c.rows++
-	if !c.offsets.add(offset) {
-		if c.double++; c.first < 0 || offset < c.first {
-			c.first = offset
-		}
-	}
+	c.add(offset)
 }
 
-// find returns the set that a row belongs to. A file that another writer made of silt's (OPTIMIZE) says no query: its rows count for the
-// one query that has the partition, if there is but one.
-func (s *scanner) find(k key) *set {
-	if k.query != "" {
-		return s.sets[k]
-	}
-	var found *set
-	for q, c := range s.sets {
-		if q.TopicPartition == k.TopicPartition {
-			if found != nil {
-				return nil
-			}
-			found = c
+// foreign counts a row of a file that another writer made, of silt's files (OPTIMIZE) or of its own. It is taken for the row that is still
+// missing, of the newest topic first. If none is, it is a duplicate, unless another engine can have landed the offset of another topic.
+func (f *fileScan) foreign(offset int64) {
+	g := f.group
+	held := 0
+	var c *set
+	for _, x := range g.sets {
+		if !x.holds(offset) {
+			continue
+		}
+		if held++; c == nil || c.offsets.has(offset) && !x.offsets.has(offset) {
+			c = x
 		}
 	}
-	return found
+	switch {
+	case c == nil:
+		f.s.other++
+		return
+	case f.s.audit.From > 0 && (!f.known || c.offsets.has(offset)):
+		// What was landed before the log begins may be of yet another topic.
+		f.s.other++
+		g.early++
+		return
+	}
+	if len(g.sets) > 1 {
+		g.mixed++
+		if c.offsets.has(offset) && held < len(g.sets) && !f.s.alone {
+			f.s.other++ // of a topic whose offset another engine landed
+			return
+		}
+	}
+	c.add(offset)
 }
 
-// topic fetches what the log says was landed, as far as the topic still has it, and marks what is not in the table.
+// A question is a range of a set that the topic is asked for.
+type question struct {
+	stream.Range
+	set *set
+}
+
+// topic fetches what the log says was landed of the topic that is there now, as far as it still has it, and marks what is not in the table.
 func (s *scanner) topic(ctx context.Context, source stream.Source) error {
 	b, err := source.Bounds(ctx, nil)
 	if err != nil {
 		return err
 	}
-	var ranges []stream.Range
-	for k, c := range s.sets {
-		first, ok := b.First.Get(k.Topic, k.Partition)
-		next, _ := b.Next.Get(k.Topic, k.Partition)
+	var questions []question
+	for c := range s.current(b) {
+		first, ok := b.First.Get(c.Topic, c.Partition.Partition)
+		next, _ := b.Next.Get(c.Topic, c.Partition.Partition)
 		if !ok {
 			continue
 		}
 		for _, g := range c.Segments {
-			if r := (stream.Range{TopicPartition: k.TopicPartition, Start: max(g.Start, first), End: min(g.End, next),
-				TopicID: b.TopicIDs[k.Topic]}); r.Start < r.End {
-				ranges = append(ranges, r)
+			if r := (stream.Range{TopicPartition: c.tp(), Start: max(g.Start, first), End: min(g.End, next),
+				TopicID: b.TopicIDs[c.Topic]}); r.Start < r.End {
+				questions = append(questions, question{r, c})
 				c.asked += r.End - r.Start
 			}
 		}
 	}
 	// A source fetches a range of a partition at a time: segments of one partition go one after the other.
-	for len(ranges) > 0 {
-		var round, rest []stream.Range
-		seen := map[stream.TopicPartition]bool{}
-		for _, r := range ranges {
-			if seen[r.TopicPartition] {
-				rest = append(rest, r)
+	for len(questions) > 0 {
+		var round []stream.Range
+		var rest []question
+		asking := map[stream.TopicPartition]*set{}
+		for _, q := range questions {
+			if asking[q.TopicPartition] != nil {
+				rest = append(rest, q)
 			} else {
-				seen[r.TopicPartition] = true
-				round = append(round, r)
+				asking[q.TopicPartition] = q.set
+				round = append(round, q.Range)
 			}
 		}
-		if err := s.fetch(ctx, source, round); err != nil {
+		if err := s.fetch(ctx, source, round, asking); err != nil {
 			return err
 		}
-		ranges = rest
+		questions = rest
 	}
 	return nil
 }
 
-func (s *scanner) fetch(ctx context.Context, source stream.Source, ranges []stream.Range) error {
+// current yields the sets of the topics that are there now. A topic that a query read and that was replaced must not be there again; one
+// that no query has read yet has nothing to compare.
+func (s *scanner) current(b stream.Bounds) iter.Seq[*set] {
+	return func(yield func(*set) bool) {
+		for _, q := range s.audit.Queries {
+			told := map[string]bool{}
+			for _, p := range q.Partitions {
+				is := b.TopicIDs[p.Topic]
+				another := is != "" && p.TopicID != "" && is != p.TopicID
+				switch {
+				case p.replaced && is != "" && is == p.TopicID && !told[p.Topic]:
+					told[p.Topic] = true
+					s.findings = append(s.findings, Finding{Kind: Disorder, Version: -1, Query: q.ID, Topic: p.Topic, Partition: p.Partition,
+						Offset: -1, Text: fmt.Sprintf("the id of topic %s is %s, which the log says was replaced", p.Topic, is)})
+				case p.replaced:
+				case another && !told[p.Topic]:
+					told[p.Topic] = true
+					s.notes = append(s.notes, fmt.Sprintf("topic %s was made again since its newest batch: its id is %s and was %s, so there is "+
+						"nothing to compare with", p.Topic, is, p.TopicID))
+				case another:
+				default:
+					if !yield(s.sets[p]) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+func (s *scanner) fetch(ctx context.Context, source stream.Source, ranges []stream.Range,
+	asking map[stream.TopicPartition]*set) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	chunks := make(chan stream.Chunk)
@@ -252,7 +360,7 @@ func (s *scanner) fetch(ctx context.Context, source stream.Source, ranges []stre
 		var recs stream.Records
 		for c := range chunks {
 			if failed == nil {
-				failed = problem.Catch("reading the topic", func() error { return s.chunk(c, &recs) })
+				failed = problem.Catch("reading the topic", func() error { return compare(c, &recs, asking) })
 			}
 			c.Release()
 			if failed != nil {
@@ -269,72 +377,24 @@ func (s *scanner) fetch(ctx context.Context, source stream.Source, ranges []stre
 	return err
 }
 
-func (s *scanner) chunk(c stream.Chunk, recs *stream.Records) error {
-	tp := c.Range().TopicPartition
+// compare holds a chunk against the set that it was asked for.
+func compare(c stream.Chunk, recs *stream.Records, asking map[stream.TopicPartition]*set) error {
+	set := asking[c.Range().TopicPartition]
 	for {
 		ok, err := c.Next(recs)
 		if err != nil || !ok {
 			return err
 		}
-		for k, set := range s.sets {
-			if k.TopicPartition != tp {
+		for _, o := range recs.Offset {
+			if !set.holds(o) {
 				continue
 			}
-			for _, o := range recs.Offset {
-				if !set.holds(o) {
-					continue
-				}
-				set.served++
-				if !set.offsets.has(o) {
-					if set.absent++; set.absAt < 0 {
-						set.absAt = o
-					}
+			set.served++
+			if !set.offsets.has(o) {
+				if set.absent++; set.absAt < 0 {
+					set.absAt = o
 				}
 			}
-		}
-	}
-}
-
-// judge makes findings of what was read.
-func (s *scanner) judge(compared bool) {
-	removed := slices.ContainsFunc(s.audit.Foreign, func(f Foreign) bool { return f.DataChange && f.RowsRemoved > 0 })
-	keys := make([]key, 0, len(s.sets))
-	for k := range s.sets {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b key) int { return compareTP(a.TopicPartition, b.TopicPartition) })
-	for _, k := range keys {
-		c := s.sets[k]
-		at := func(kind Kind, offset, n int64, format string, args ...any) {
-			s.findings = append(s.findings, Finding{Kind: kind, Version: -1, Query: c.query, Topic: c.Topic, Partition: c.Partition.Partition,
-				Offset: offset, N: n,
-				Text: fmt.Sprintf("%s: ", k.TopicPartition) + fmt.Sprintf(format, args...)})
-		}
-		if c.double > 0 {
-			at(Duplicate, c.first, c.double, "%d rows have an offset that another row has, the first is %d", c.double, c.first)
-		}
-		if c.outside > 0 {
-			at(Count, c.outAt, c.outside, "%d rows of silt's files lie in no range of the log, the first is offset %d", c.outside, c.outAt)
-		}
-		have := c.offsets.n
-		if have > c.Rows {
-			at(Count, -1, have-c.Rows, "the log says %d rows, the files have %d", c.Rows, have)
-		}
-		if have < c.Rows && !removed {
-			first := int64(-1)
-			for _, g := range c.Segments {
-				if first = c.offsets.firstMissing(g.Start, g.End); first >= 0 {
-					break
-				}
-			}
-			at(Missing, first, c.Rows-have, "the log says %d rows, the files have %d; the first offset without a row is %d", c.Rows, have, first)
-		} else if compared && c.absent > c.Rejected && !removed {
-			at(Missing, c.absAt, c.absent-c.Rejected,
-				"the topic serves %d records that the table lacks, and %d were rejected; the first is offset %d", c.absent, c.Rejected, c.absAt)
-		}
-		c.Scanned, c.Holes = have, c.Offsets()-have-gapped(c.Gaps)
-		if compared {
-			c.Holes = c.asked - c.served
 		}
 	}
 }

@@ -126,10 +126,17 @@ func (b *builder) sound() {
 }
 
 // A topic is a Source that serves the offsets [0, 20) but the marker.
-type topic struct{ lacks []int64 }
+type topic struct {
+	lacks []int64
+	id    string // "" if the broker gives none
+}
 
 func (s topic) Bounds(context.Context, stream.Offsets) (stream.Bounds, error) {
-	return stream.Bounds{First: stream.Offsets{"t": {0: 0}}, Next: stream.Offsets{"t": {0: 20}}}, nil
+	b := stream.Bounds{First: stream.Offsets{"t": {0: 0}}, Next: stream.Offsets{"t": {0: 20}}}
+	if s.id != "" {
+		b.TopicIDs = map[string]string{"t": s.id}
+	}
+	return b, nil
 }
 
 func (s topic) Fetch(ctx context.Context, ranges []stream.Range, out chan<- stream.Chunk) ([]stream.Gap, error) {

@@ -36,6 +36,7 @@ type Result struct {
 	Queries   []*Query  `json:"queries"`
 	Foreign   []Foreign `json:"foreignCommits"`
 	Findings  []Finding `json:"findings"`
+	Notes     []string  `json:"notes,omitempty"` // what cannot be told
 }
 
 // Table verifies the table at its newest version. The error is of reading; what is wrong with the table is in the Result, see Result.Err.
@@ -69,6 +70,7 @@ func Table(ctx context.Context, log *delta.Log, o Options) (Result, error) {
 		r.Scanned, r.Compared = true, o.Source != nil
 		r.Files, r.FileRows, r.Other = sc.files, sc.rows, sc.other
 		r.Findings = append(r.Findings, sc.findings...)
+		r.Notes = sc.notes
 	}
 	for _, f := range r.Findings {
 		switch f.Kind {

@@ -344,4 +344,14 @@ func TestDeletedTopicIsDataLoss(t *testing.T) {
 	// more records than before: the offsets alone show nothing
 	f.produce(t.Context(), load.Options{Records: 5_000})
 	f.says(f.fails(3, "run", "-c", f.file()), "E2006", "TOPIC", "failOnDataLoss")
+
+	// Whoever says that it is none has the rows of both topics, and each has its own offsets.
+	f.set(false, "source", "kafka", "failOnDataLoss")
+	f.runOnce()
+	f.verify()
+	stdout, _ := f.run(0, "table", "verify", f.table(), "-c", f.file())
+	const verdict = "offsets 5,100 · rows 5,100 · missing 0 · duplicate 0 · OK"
+	if n := strings.Count(stdout, "topic made again"); n != topicPartitions || !strings.Contains(stdout, verdict) {
+		t.Errorf("%d partitions were made again, want %d, and the verdict %q:\n%s", n, topicPartitions, verdict, stdout)
+	}
 }
