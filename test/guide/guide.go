@@ -76,6 +76,7 @@ func parse(name, text string) (Page, error) {
 
 // shapes are what may be other than it is shown, in the order of the alternatives of one pattern.
 var shapes = []struct{ find, match string }{
+	{`^\.\.\.\n`, `(?:.*\n)*?`}, // lines, or none
 	{`\.\.\.`, `(?s:.*?)`},
 	{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, `[0-9a-f-]{36}`},
 	{`\bE[0-9]{4}\b`, ""},                               // the codes of errors are what they are
@@ -91,28 +92,24 @@ var anyShape = func() *regexp.Regexp {
 	for _, s := range shapes {
 		finds = append(finds, "("+s.find+")")
 	}
-	return regexp.MustCompile(strings.Join(finds, "|"))
+	return regexp.MustCompile("(?m)" + strings.Join(finds, "|"))
 }()
 
 // shape is the pattern of what is shown.
 func shape(shown string) string {
 	var b strings.Builder
-	rest := shown
-	for {
-		m := anyShape.FindStringSubmatchIndex(rest)
-		if m == nil {
-			b.WriteString(regexp.QuoteMeta(rest))
-			return b.String()
-		}
-		b.WriteString(regexp.QuoteMeta(rest[:m[0]]))
+	done := 0
+	for _, m := range anyShape.FindAllStringSubmatchIndex(shown, -1) {
+		b.WriteString(regexp.QuoteMeta(shown[done:m[0]]))
+		done = m[1]
 		which := slices.IndexFunc(m[2:], func(at int) bool { return at >= 0 }) / 2
-		if shapes[which].match == "" {
-			b.WriteString(regexp.QuoteMeta(rest[m[0]:m[1]]))
+		if pattern := shapes[which].match; pattern != "" {
+			b.WriteString(pattern)
 		} else {
-			b.WriteString(shapes[which].match)
+			b.WriteString(regexp.QuoteMeta(shown[m[0]:m[1]]))
 		}
-		rest = rest[m[1]:]
 	}
+	return b.String() + regexp.QuoteMeta(shown[done:])
 }
 
 // Matches reports whether a command printed what is shown of it. A last line that was printed without its end counts as one.
@@ -177,7 +174,7 @@ func (p Page) Play(sh Shell, skip func(command string) bool) []error {
 			continue
 		case s.Command == Interrupt:
 			status = sh.Interrupt()
-			if printed := sh.Printed()[begun:]; !Matches("..."+s.Shown, printed) {
+			if printed := sh.Printed()[begun:]; !Matches("...\n"+s.Shown, printed) {
 				differ(s, printed)
 			}
 		case skip != nil && skip(s.Command):

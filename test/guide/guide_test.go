@@ -45,6 +45,8 @@ func TestShapes(t *testing.T) {
 		{"id 4148ec41-6fbc-4cf0-9fb4-13ddfe89515c\n", "id abcdefab-6fbc-4cf0-9fb4-13ddfe895100\n", true},
 		{"begin\n...\nend 3\n", "begin\nmore\nand more\nend 5\n", true}, // lines are left out
 		{"{\"ip\":\"1.2.3.4\",...}\n", "{\"ip\":\"222.1.1.1\",\"agent\":\"Mozilla (...)\"}\n", true},
+		{"begin\n...\nend\n", "begin\nend\n", true}, // or none are
+		{"begin\n...\nend\n", "begin\nthe end\n", false},
 		{"begin\n...\nend\n", "begin\nmore\n", false},
 	} {
 		if got := Matches(tt.shown, tt.printed); got != tt.want {
