@@ -32,7 +32,7 @@ func TestClientsUseADemoByItsFiles(t *testing.T) {
 	}
 	wrongCA := filepath.Join(wrong, "ca.pem")
 	t.Run("files", func(t *testing.T) { checkDemoFiles(t, d) })
-	t.Run("printed", func(t *testing.T) { typePrinted(t, d, p.stderr.String()) })
+	t.Run("printed", func(t *testing.T) { typePrinted(t, p.stderr.String()) })
 	t.Run("python", func(t *testing.T) {
 		checkFacts(t, facts(runClient(t, exec.Command(needPython(t), "python/demo_client.py", d.dir, wrongCA), "")), map[string]string{
 			"clicks": "10 records of " + clickFields, "orders": "ok, equal", "orders of both schemas, read by the newer": "ok, equal",
@@ -109,18 +109,18 @@ func checkDemoFiles(t *testing.T, d *demo) {
 }
 
 // typePrinted runs the commands that the demo printed.
-func typePrinted(t *testing.T, d *demo, printed string) {
-	command := regexp.MustCompile(`(?m)^ +((?:silt|kcat|kafka-console-consumer) .*)$`)
+func typePrinted(t *testing.T, printed string) {
+	command := regexp.MustCompile(`(?m)^ +((?:\S+/silt|kcat|kafka-console-consumer) .*)$`)
 	typed := map[string]int{}
 	for _, m := range command.FindAllStringSubmatch(printed, -1) {
 		args := strings.Fields(m[1])
-		name := args[0]
+		name := filepath.Base(args[0])
 		typed[name]++
-		t.Run(strings.Join(args[:min(3, len(args))], " "), func(t *testing.T) {
+		t.Run(strings.Join(append([]string{name}, args[1:min(3, len(args))]...), " "), func(t *testing.T) {
 			var out string
-			switch args = args[1:]; name {
+			switch called, args := args[0], args[1:]; name {
 			case "silt":
-				out = string(runClient(t, exec.Command(d.silt, args...), ""))
+				out = string(runClient(t, exec.Command(called, args...), ""))
 			case "kcat":
 				kcat, err := parts.Kcat()
 				parts.Need(t, err)
