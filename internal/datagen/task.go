@@ -132,6 +132,9 @@ func (t *task) run(ctx context.Context) {
 func (t *task) loop(ctx, end context.Context) error {
 	pace := pacer{d: t.c.d, interval: t.c.c.MaxInterval, rate: t.c.d.Rate / float64(max(t.c.c.Tasks, 1))}
 	for {
+		if ctx.Err() != nil { // without pauses nothing else looks
+			return ctx.Err()
+		}
 		if t.c.paused() {
 			if err := t.land(ctx); err != nil {
 				return err
