@@ -3,12 +3,14 @@ package silt
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/datagen"
+	"github.com/siltlake/silt/internal/httpd"
 	"github.com/siltlake/silt/internal/kafka"
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
@@ -21,13 +23,17 @@ type DatagenOptions struct {
 	Rate      float64         // records a second; 0: as the connector's max.interval says
 	Offsets   datagen.Offsets // nil: the tasks begin anew
 	Log       *slog.Logger
+	// RESTFile, if not "", serves Connect's REST interface on RESTAddr, a loopback address ("": port 8083, or a free one), and writes where,
+	// with a login, to this file. It is removed in the end.
+	RESTFile, RESTAddr string
+	OnREST             func(addr net.Addr) // it answers
 	// OnStart is called when the tasks run, OnStatus every second from then on; nil: not at all.
 	OnStart  func()
 	OnStatus func(datagen.Status)
 }
 
 // Datagen runs a connector against the cluster and the registry of a pipeline file until ctx ends, which is a clean stop and no error, or
-// until its tasks have ended: because they made the records they were asked for, or with an error. It returns what the tasks did in the
+// until the connector has ended: because its tasks made the records they were asked for, by a call to stop, or with an error. It returns what the tasks did in the
 // end.
 func Datagen(ctx context.Context, p *config.Pipeline, o DatagenOptions) (datagen.Status, error) {
 	s, err := parse(p)
@@ -53,6 +59,16 @@ func Datagen(ctx context.Context, p *config.Pipeline, o DatagenOptions) (datagen
 		defer r.Close()
 		deps.Registrar = registrar{r}
 	}
+	var l net.Listener
+	var login httpd.Login
+	if o.RESTFile != "" {
+		var remove func()
+		if l, login, remove, err = openREST(o.RESTAddr, o.RESTFile); err != nil {
+			return datagen.Status{}, err
+		}
+		defer remove()
+		defer l.Close()
+	}
 	c := datagen.New(o.Connector, deps)
 	if err := c.Start(ctx); err != nil {
 		return c.Status(), err
@@ -60,8 +76,13 @@ func Datagen(ctx context.Context, p *config.Pipeline, o DatagenOptions) (datagen
 	if o.OnStart != nil {
 		o.OnStart()
 	}
+	if o.RESTFile != "" {
+		stop := serveConnector(ctx, l, c, login, o.Log)
+		defer stop() // after the last answer
+		o.OnREST(l.Addr())
+	}
 	err = watch(ctx, c, o.OnStatus)
-	c.Stop()
+	c.Close()
 	return c.Status(), err
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -34,8 +33,8 @@ type DemoOptions struct {
 	Secrets   *secret.Scrubber // told every secret of the demo; may be nil
 	Log       *slog.Logger
 	OnReady   func(DemoReady) // everything runs, the query begins
-	// OnConnectorEnd tells that the connector wrote all it was asked for.
-	OnConnectorEnd func(records int64)
+	// OnConnectorEnd tells that the connector wrote all it was asked for, was stopped, or has failed. It may be started again.
+	OnConnectorEnd func(datagen.Status)
 	OnProgress     func(microbatch.Progress, microbatch.Extra)
 }
 
@@ -135,18 +134,29 @@ func (d *demo) start(ctx context.Context) (err error) {
 	}
 	d.onClose(d.broker.Close)
 	// The folder is this process's alone from here on: the broker has locked its own in it.
-	l, err := d.listen(ctx)
+	l, err := listenAgain(ctx, "the registry", d.folder.state.RegistryPort, demoRegistryPort)
 	if err != nil {
 		return err
 	}
-	cfg, err := d.config(l.Addr())
+	rest, err := listenAgain(ctx, "the connector", d.folder.state.ConnectPort, connectPort)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	d.onClose(func(context.Context) error { _ = rest.Close(); return nil }) // its server may have closed it
+	cfg, err := d.config(l.Addr(), rest.Addr())
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	if err := d.serveRegistry(ctx, l); err != nil {
 		return err
 	}
-	return d.startConnector(ctx, cfg)
+	if err := d.startConnector(ctx, cfg); err != nil {
+		return err
+	}
+	login := httpd.Login{Key: secret.New(d.folder.state.ConnectKey), Secret: secret.New(d.folder.state.ConnectSecret)}
+	stop := serveConnector(ctx, rest, d.connector, login, d.o.Log)
+	d.onClose(func(context.Context) error { stop(); return nil })
+	return nil
 }
 
 // inUse says of a broker that runs in the folder what it means there: another demo.
@@ -158,36 +168,30 @@ func (d *demo) inUse(err error) error {
 		Fix("stop it with Ctrl-C where it runs, or start this one in another folder: --dir FOLDER")
 }
 
-// listen opens the registry's port: the one that it had, at the first start 8081 if it is free, else any.
-func (d *demo) listen(ctx context.Context) (net.Listener, error) {
-	open := func(port int) (net.Listener, error) {
-		return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	}
-	if kept := d.folder.state.RegistryPort; kept != 0 {
+// listenAgain opens a service's port: the one that it had, at the first start the preferred one if it is free, else any.
+func listenAgain(ctx context.Context, service string, kept, preferred int) (net.Listener, error) {
+	if kept != 0 {
 		l, err := broker.ListenAgain(ctx, "127.0.0.1", kept)
 		if err != nil {
-			return nil, problem.New(problem.PortTaken, "the registry cannot listen on port %d: %w", kept, err).
+			return nil, problem.New(problem.PortTaken, "%s cannot listen on port %d: %w", service, kept, err).
 				Fix("stop what uses it; the demo's files name it, so it is not changed behind your back")
 		}
 		return l, nil
 	}
-	l, err := open(demoRegistryPort)
+	l, err := listenLoopback(preferred)
 	if err != nil {
-		l, err = open(0)
-	}
-	if err != nil {
-		return nil, problem.New(problem.PortTaken, "the registry finds no free port: %w", err)
+		return nil, problem.New(problem.PortTaken, "%s finds no free port: %w", service, err)
 	}
 	return l, nil
 }
 
 // config reads the connector and the pipeline, and writes what is missing of the folder's files before.
-func (d *demo) config(registryAddr net.Addr) (datagen.Config, error) {
+func (d *demo) config(registryAddr, connectAddr net.Addr) (datagen.Config, error) {
 	f := d.folder
-	if err := f.complete(d.broker, registryAddr.(*net.TCPAddr).Port); err != nil {
+	if err := f.complete(d.broker, registryAddr.(*net.TCPAddr).Port, connectAddr.(*net.TCPAddr).Port); err != nil {
 		return datagen.Config{}, err
 	}
-	for _, s := range []secret.Secret{d.broker.APIKey().Password, secret.New(f.state.RegistrySecret)} {
+	for _, s := range []secret.Secret{d.broker.APIKey().Password, secret.New(f.state.RegistrySecret), secret.New(f.state.ConnectSecret)} {
 		d.o.Secrets.Add(s)
 	}
 	cfg, err := f.connector(d.o.Connector)
@@ -291,11 +295,10 @@ func (d *demo) run(ctx context.Context) error {
 			return Run(querying, d.pipeline, RunOptions{Version: d.o.Version, Log: d.o.Log, OnProgress: d.progress})
 		})
 	}()
-	wrote := make(chan error, 1)
-	writing, stopWaiting := context.WithCancel(ctx)
-	defer stopWaiting()
+	watching, stopWatching := context.WithCancel(ctx)
+	watched := make(chan error, 1)
 	go func() {
-		wrote <- problem.Catch("the connector", func() error { return d.connector.Wait(writing) })
+		watched <- problem.Catch("watching the connector", func() error { d.watchConnector(watching); return nil })
 	}()
 	var elapsed <-chan time.Time
 	if d.o.For > 0 {
@@ -303,8 +306,11 @@ func (d *demo) run(ctx context.Context) error {
 		defer timer.Stop()
 		elapsed = timer.C
 	}
-	err := d.wait(ctx, ran, wrote, elapsed)
-	d.connector.Stop()
+	err := d.wait(ctx, ran, elapsed)
+	stopWatching()
+	err = errors.Join(err, <-watched)
+	failed := d.connector.Status().Failure()
+	d.connector.Close()
 	if err == nil && ctx.Err() == nil {
 		d.catchUp(ctx)
 	}
@@ -312,34 +318,40 @@ func (d *demo) run(ctx context.Context) error {
 	if err == nil {
 		err = <-ran
 	}
+	if err == nil && ctx.Err() == nil { // nobody was there to start it again
+		err = failed
+	}
 	return err
 }
 
-// wait returns when the demo shall stop, or with the error that ends it. A query that has ended is an error, which ran no longer holds.
-func (d *demo) wait(ctx context.Context, ran, wrote <-chan error, elapsed <-chan time.Time) error {
+// watchConnector tells of each end of the connector until ctx ends. A call may start it again, so that the demo goes on.
+func (d *demo) watchConnector(ctx context.Context) {
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-elapsed:
-			return nil
-		case err := <-ran:
-			return cmp.Or(err, error(problem.New(problem.Usage, "the query has ended: %s says trigger.availableNow", d.pipeline.File).
-				Fix("leave the trigger out; silt run -c %s with it runs beside the demo", d.pipeline.File)))
-		case err := <-d.served:
-			return cmp.Or(err, errors.New("the registry has ended"))
-		case err := <-wrote:
-			if err != nil {
-				return err
-			}
-			if wrote = nil; ctx.Err() == nil && d.o.OnConnectorEnd != nil {
-				var n int64
-				for _, t := range d.connector.Status().Tasks {
-					n += t.Records
-				}
-				d.o.OnConnectorEnd(n)
-			}
+		s, err := d.connector.Await(ctx, datagen.Status.Ended)
+		if err != nil {
+			return
 		}
+		if d.o.OnConnectorEnd != nil {
+			d.o.OnConnectorEnd(s)
+		}
+		if _, err := d.connector.Await(ctx, func(s datagen.Status) bool { return !s.Ended() }); err != nil {
+			return
+		}
+	}
+}
+
+// wait returns when the demo shall stop, or with the error that ends it. A query that has ended is an error, which ran no longer holds.
+func (d *demo) wait(ctx context.Context, ran <-chan error, elapsed <-chan time.Time) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-elapsed:
+		return nil
+	case err := <-ran:
+		return cmp.Or(err, error(problem.New(problem.Usage, "the query has ended: %s says trigger.availableNow", d.pipeline.File).
+			Fix("leave the trigger out; silt run -c %s with it runs beside the demo", d.pipeline.File)))
+	case err := <-d.served:
+		return cmp.Or(err, errors.New("the registry has ended"))
 	}
 }
 

@@ -1,7 +1,6 @@
 package silt
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ import (
 
 // What a demo's folder holds. Files that hold a key pair are for the owner alone.
 const (
-	demoState       = "demo.json" // the registry's port and key pair; it also says that a demo made the folder
+	demoState       = "demo.json" // ports and key pairs of the registry and of the connector's REST interface; it also says that a demo made the folder
 	demoBrokerDir   = "broker"    // the broker's own: log, certificates, key pair
 	demoSecretsDir  = "secrets"   // a file for each value, which the pipeline refers to
 	demoPipeline    = "pipeline.yaml"
@@ -28,13 +27,14 @@ const (
 	demoClient      = "client.properties"
 	demoLibrdkafka  = "librdkafka.properties"
 	demoRegistry    = "registry.properties"
+	demoConnect     = "connect.properties" // where the connector's REST interface is
 	demoCA          = "ca.pem"
 	demoCheckpoints = "_checkpoints"
 )
 
 // demoFiles are what --clean removes beside the table, whose name the pipeline decided.
 var demoFiles = []string{
-	demoPipeline, demoConnector, demoOffsets, demoClient, demoLibrdkafka, demoRegistry, demoCA, demoSecretsDir, demoCheckpoints, demoBrokerDir, demoState,
+	demoPipeline, demoConnector, demoOffsets, demoClient, demoLibrdkafka, demoRegistry, demoConnect, demoCA, demoSecretsDir, demoCheckpoints, demoBrokerDir, demoState,
 }
 
 // A demoFolder is the folder of a demo. It is one process's once the broker in it runs.
@@ -50,6 +50,9 @@ type demoKept struct {
 	RegistryPort   int    `json:"registryPort"`
 	RegistryKey    string `json:"registryKey"`
 	RegistrySecret string `json:"registrySecret"`
+	ConnectPort    int    `json:"connectPort"`
+	ConnectKey     string `json:"connectKey"`
+	ConnectSecret  string `json:"connectSecret"`
 	Table          string `json:"table"` // the folder of the table, beside the others
 }
 
@@ -69,6 +72,9 @@ func openDemoFolder(dir string) (*demoFolder, error) {
 		return nil, err
 	case kept != nil:
 		f.state, f.resumed = *kept, true
+		if f.state.ConnectKey == "" { // the folder is of a silt that did not serve the connector
+			f.state.ConnectKey, f.state.ConnectSecret = newKeyPair()
+		}
 		return f, nil
 	}
 	entries, err := os.ReadDir(abs)
@@ -84,7 +90,8 @@ func openDemoFolder(dir string) (*demoFolder, error) {
 	if err := os.MkdirAll(abs, 0o755); err != nil {
 		return nil, problem.New(problem.PathNotWritable, "the demo's folder cannot be made: %w", err).At(problem.File(dir))
 	}
-	f.state.RegistryKey, f.state.RegistrySecret = rand.Text()[:16], rand.Text()+rand.Text()
+	f.state.RegistryKey, f.state.RegistrySecret = newKeyPair()
+	f.state.ConnectKey, f.state.ConnectSecret = newKeyPair()
 	return f, nil
 }
 
@@ -140,8 +147,8 @@ func (f *demoFolder) writeNew(name string, text []byte) error {
 }
 
 // complete writes the state and what other clients log in with. These files say what is so, at every start anew; nobody edits them.
-func (f *demoFolder) complete(b *broker.Broker, registryPort int) error {
-	f.broker, f.state.RegistryPort = b.Addr(), registryPort
+func (f *demoFolder) complete(b *broker.Broker, registryPort, connectPort int) error {
+	f.broker, f.state.RegistryPort, f.state.ConnectPort = b.Addr(), registryPort, connectPort
 	ca, err := os.ReadFile(b.CA())
 	if err != nil {
 		return problem.New(problem.CorruptState, "the broker's certificate authority cannot be read: %w", err).At(problem.File(b.CA()))
@@ -164,6 +171,7 @@ func (f *demoFolder) complete(b *broker.Broker, registryPort int) error {
 		demoRegistry: textOf(
 			"schema.registry.url="+f.registryURL(), "basic.auth.credentials.source=USER_INFO",
 			"basic.auth.user.info="+f.state.RegistryKey+":"+f.state.RegistrySecret),
+		demoConnect: restFile(fmt.Sprintf("127.0.0.1:%d", f.state.ConnectPort), f.state.ConnectKey, f.state.ConnectSecret),
 	}
 	// First what says that the folder is a demo's: a start after a kill goes on with what is there.
 	if err := f.keep(); err != nil {

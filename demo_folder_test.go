@@ -24,7 +24,7 @@ func TestDemoGoesOnAfterAFirstStartThatWroteFilesInPart(t *testing.T) {
 	defer b.Close(ctx)
 	connector := datagen.Config{Topic: "clickstreams", Output: datagen.Avro}
 	write := func(f *demoFolder) error {
-		err := f.complete(b, 8081)
+		err := f.complete(b, 8081, 8083)
 		if err == nil {
 			_, err = f.connector("")
 		}

@@ -68,6 +68,7 @@ var reveals = map[string]string{
 	"internal/registry/registry.go New":          "the password, for its scrubber",
 	"internal/registry/request.go Client.sendTo": "the Authorization header",
 	"internal/httpd/guard.go NewGuard":           "keys and secrets, for their digests",
+	"internal/datagen/client.go Client.call":     "the Authorization header",
 	"internal/decode/options.go parseSelect":     "names of columns",
 	"internal/table/options.go ParseOptions":     "the name of a codec",
 }

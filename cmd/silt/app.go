@@ -189,6 +189,10 @@ func usage(err error) error {
 	} else {
 		p.Fix("silt %s --help describes the command", at.Path())
 	}
+	if at.DefaultCmd != nil { // no command is one, too
+		p.Fix("silt %s --help describes the command", at.DefaultCmd.Path())
+		return p
+	}
 	var commands []string
 	for _, c := range at.Children {
 		if c.Type == kong.CommandNode {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,15 @@ import (
 )
 
 type datagenCmd struct {
+	Write   datagenWriteCmd   `cmd:"" default:"withargs" help:"Write generated records to a topic; what silt datagen does without a command."`
+	Status  datagenStatusCmd  `cmd:"" help:"Show what a running connector does: silt demo's, or one with --rest-file."`
+	Pause   datagenPauseCmd   `cmd:"" help:"Let it wait before its next record."`
+	Resume  datagenResumeCmd  `cmd:"" help:"Let it go on after pause, or stop."`
+	Restart datagenRestartCmd `cmd:"" help:"Start its tasks again where they were, failed ones too."`
+	Stop    datagenStopCmd    `cmd:"" help:"Stop it; a silt datagen then ends."`
+}
+
+type datagenWriteCmd struct {
 	clusterFlags
 	Quickstart  string   `arg:"" optional:"" help:"A quickstart of Datagen, such as clickstream."`
 	File        string   `short:"f" placeholder:"FILE" help:"A connector's JSON, self-managed or Confluent Cloud's, in place of the flags below."`
@@ -29,6 +39,8 @@ type datagenCmd struct {
 	Tasks       *int     `placeholder:"N" help:"Tasks that write at once, each a sequence of its own (1)."`
 	Rate        rateFlag `placeholder:"N/s" help:"Write so many records a second, all tasks together, in place of pauses."`
 	Offsets     string   `placeholder:"FILE" help:"Keep in this file how far the tasks are, and go on from there."`
+	RESTFile    string   `name:"rest-file" placeholder:"FILE" help:"Let status, pause, resume, restart and stop reach it: serve Connect's REST interface on this machine, and write where and a login to this file."`
+	REST        string   `name:"rest" placeholder:"HOST:PORT" help:"Where --rest-file serves; by default 127.0.0.1:8083, or a free port if that one is taken."`
 	Show        bool     `help:"Print the connector with its secrets masked, and do nothing."`
 	outputFlag
 }
@@ -47,7 +59,10 @@ func (r *rateFlag) UnmarshalText(text []byte) error {
 }
 
 // Validate is called by kong after the flags were read.
-func (c *datagenCmd) Validate() error {
+func (c *datagenWriteCmd) Validate() error {
+	if c.REST != "" && c.RESTFile == "" {
+		return problem.New(problem.Usage, "--rest needs --rest-file FILE, which tells other commands the address and the login")
+	}
 	if c.File == "" {
 		if (c.Quickstart == "") == (c.Schema == "") {
 			return problem.New(problem.Usage, "want one of a quickstart, --schema FILE and -f FILE").
@@ -71,7 +86,7 @@ func (c *datagenCmd) Validate() error {
 }
 
 // connector reads the connector's JSON, or makes one of the flags, so that there is one place that says what is wrong with it.
-func (c *datagenCmd) connector(a *app) (datagen.Config, error) {
+func (c *datagenWriteCmd) connector(a *app) (datagen.Config, error) {
 	if c.File != "" {
 		text, err := a.readInput(c.File)
 		if err != nil {
@@ -112,7 +127,7 @@ func (c *datagenCmd) connector(a *app) (datagen.Config, error) {
 }
 
 // Run runs the connector until it is interrupted, fails, or has written what it was asked for.
-func (c *datagenCmd) Run(a *app) error {
+func (c *datagenWriteCmd) Run(a *app) error {
 	connector, err := c.connector(a)
 	if err != nil {
 		return err
@@ -124,7 +139,8 @@ func (c *datagenCmd) Run(a *app) error {
 		_, err := fmt.Fprintln(a.out, connector.String())
 		return err
 	}
-	o := silt.DatagenOptions{Connector: connector, Rate: float64(c.Rate), Log: a.log}
+	o := silt.DatagenOptions{Connector: connector, Rate: float64(c.Rate), Log: a.log, RESTFile: c.RESTFile, RESTAddr: c.REST,
+		OnREST: func(addr net.Addr) { a.say("connector http://%s · login in %s", addr, c.RESTFile) }}
 	if c.Offsets != "" {
 		if o.Offsets, err = datagen.OpenOffsets(c.Offsets); err != nil {
 			return problem.New(problem.FileUnreadable, "the offsets cannot be read: %w", err).At(problem.File(c.Offsets)).
@@ -157,7 +173,7 @@ func (c *datagenCmd) Run(a *app) error {
 }
 
 // announce says what runs, and which keys of the connector have no effect here.
-func (c *datagenCmd) announce(a *app, p *config.Pipeline, connector datagen.Config) {
+func (c *datagenWriteCmd) announce(a *app, p *config.Pipeline, connector datagen.Config) {
 	pace := fmt.Sprintf("pauses of up to %s", connector.MaxInterval)
 	switch {
 	case c.Rate > 0:
@@ -175,13 +191,11 @@ func (c *datagenCmd) announce(a *app, p *config.Pipeline, connector datagen.Conf
 }
 
 func datagenLine(s datagen.Status, since time.Duration) string {
-	var records int64
 	states := map[datagen.State]int{}
 	for _, t := range s.Tasks {
-		records += t.Records
 		states[t.State]++
 	}
-	line := fmt.Sprintf("  %s   %s", term.Plural(records, "record"), term.Rate(float64(records)/since.Seconds()))
+	line := fmt.Sprintf("  %s   %s", term.Plural(s.Records(), "record"), term.Rate(float64(s.Records())/since.Seconds()))
 	if n := states[datagen.Failed]; n > 0 {
 		line += fmt.Sprintf("   %s failed", term.Plural(int64(n), "task"))
 	}
@@ -195,10 +209,7 @@ type generated struct {
 	datagen.Status
 }
 
-func (c *datagenCmd) report(a *app, connector datagen.Config, s datagen.Status) error {
-	out := generated{Topic: connector.Topic, Status: s}
-	for _, t := range s.Tasks {
-		out.Records += t.Records
-	}
+func (c *datagenWriteCmd) report(a *app, connector datagen.Config, s datagen.Status) error {
+	out := generated{Topic: connector.Topic, Records: s.Records(), Status: s}
 	return a.result(c.Output, out, "wrote %s to %s", term.Plural(out.Records, "record"), connector.Topic)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/siltlake/silt"
+	"github.com/siltlake/silt/internal/datagen"
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
@@ -82,9 +83,7 @@ func (c *demoCmd) Run(a *app) error {
 			ready = r
 			a.introduce(r, float64(c.Rate))
 		},
-		OnConnectorEnd: func(records int64) {
-			a.say("the connector has written the %s it was asked for", term.Plural(records, "record"))
-		},
+		OnConnectorEnd: func(s datagen.Status) { c.connectorEnd(a, s) },
 		OnProgress: func(p microbatch.Progress, e microbatch.Extra) {
 			rows += e.Rows
 			a.progress(c.Output, p, e)
@@ -94,6 +93,18 @@ func (c *demoCmd) Run(a *app) error {
 		return err
 	}
 	return c.close(a, ready, rows, time.Since(started))
+}
+
+// connectorEnd says why the connector writes no more, and how to go on.
+func (c *demoCmd) connectorEnd(a *app, s datagen.Status) {
+	switch err := s.Failure(); {
+	case err != nil:
+		a.log.Error("the connector has failed; "+a.name+" datagen restart"+c.dirFlag()+" starts it again", "error", err)
+	case s.Connector.State == datagen.Stopped:
+		a.say("the connector is stopped; %s datagen resume%s starts it again", a.name, c.dirFlag())
+	default:
+		a.say("the connector has written the %s it was asked for", term.Plural(s.Records(), "record"))
+	}
 }
 
 // introduce says what runs, how to look at it, and how another client logs in.
@@ -122,6 +133,7 @@ func (a *app) introduce(r silt.DemoReady, rate float64) {
 	a.say("  kcat -F %s -t %s -C -c 3", near(filepath.Join(r.Folder, "librdkafka.properties")), r.Topic)
 	a.say("  kafka-console-consumer --consumer.config %s --topic %s --bootstrap-server %s", near(filepath.Join(r.Folder, "client.properties")), r.Topic, r.Broker)
 	a.say("  %s has the registry's URL and key pair", near(filepath.Join(r.Folder, "registry.properties")))
+	a.say("  %s has those of the connector: %s datagen pause, resume, restart, stop", near(filepath.Join(r.Folder, demoConnectFile)), a.name)
 	a.say("")
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,12 +68,13 @@ type State string
 const (
 	Unassigned State = "UNASSIGNED" // not started yet
 	Running    State = "RUNNING"
+	Restarting State = "RESTARTING"
 	Paused     State = "PAUSED"
 	Stopped    State = "STOPPED"
 	Failed     State = "FAILED"
 )
 
-// A Status is what a connector is doing; its JSON is that of Connect's GET /connectors/NAME/status.
+// A Status is what a connector is doing; its JSON is that of Connect's GET /connectors/NAME/status, and the tasks' records beside.
 type Status struct {
 	Name      string         `json:"name"`
 	Connector ConnectorState `json:"connector"`
@@ -83,7 +85,8 @@ type Status struct {
 // A ConnectorState is the state of the connector itself.
 type ConnectorState struct {
 	State State  `json:"state"`
-	Trace string `json:"trace,omitempty"`
+	Trace string `json:"trace,omitempty"` // why its start failed
+	Err   error  `json:"-"`               // what Trace says
 }
 
 // A TaskState is the state of one task.
@@ -92,9 +95,46 @@ type TaskState struct {
 	State State  `json:"state"`
 	Trace string `json:"trace,omitempty"` // why it failed
 	// Records were acknowledged since the task was started.
-	Records int64 `json:"-"`
+	Records int64 `json:"records"`
 	Err     error `json:"-"` // what Trace says
 }
+
+// Ended says that no task runs, nor will before the connector is started again.
+func (s Status) Ended() bool {
+	switch s.Connector.State {
+	case Stopped, Failed:
+		return true
+	case Restarting:
+		return false
+	}
+	// A task that has stopped is of a connector that is being stopped, or started again: which one is not known yet.
+	return !slices.ContainsFunc(s.Tasks, func(t TaskState) bool { return t.State != Failed })
+}
+
+// Records is how many records all tasks wrote since they were started.
+func (s Status) Records() int64 {
+	var n int64
+	for _, t := range s.Tasks {
+		n += t.Records
+	}
+	return n
+}
+
+// Failure is why the connector could not start, or the error of the first task that failed, but not by ErrDone.
+func (s Status) Failure() error {
+	if s.Connector.Err != nil {
+		return s.Connector.Err
+	}
+	for _, t := range s.Tasks {
+		if t.Err != nil && !errors.Is(t.Err, ErrDone) {
+			return fmt.Errorf("task %d: %w", t.ID, t.Err)
+		}
+	}
+	return nil
+}
+
+// ErrClosed says that a connector was closed, and is not started any more.
+var ErrClosed = errors.New("the connector is closed")
 
 // ErrDone says that a task made all the records it was asked for. As in Datagen, it has failed then.
 var ErrDone = errors.New("the configured number of records is generated")
@@ -114,12 +154,13 @@ type Connector struct {
 	d    Deps
 	base []byte // before each value: the wire header or the envelope
 
-	change sync.Mutex // of Start, Pause, Resume, Restart and Stop
+	change sync.Mutex // of Start, Pause, Resume, Restart, Stop and Close
+	closed bool       // guarded by change
 
 	mu     sync.Mutex
 	state  State
 	tasks  []*task
-	trace  string
+	err    error         // why it has failed
 	moved  chan struct{} // closed when a state changes
 	cancel context.CancelFunc
 }
@@ -164,14 +205,17 @@ func (c *Connector) Start(ctx context.Context) error {
 //
 // REQUIRES: c.change.
 func (c *Connector) start(ctx context.Context) error {
-	c.stop(Stopped)
+	if c.closed {
+		return ErrClosed
+	}
+	c.stop(Restarting)
 	tasks, err := c.prepare(ctx)
 	if err != nil {
-		c.set(func() { c.state, c.trace, c.tasks = Failed, err.Error(), nil })
+		c.set(func() { c.state, c.err, c.tasks = Failed, err, nil })
 		return err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c.set(func() { c.state, c.trace, c.tasks, c.cancel = Running, "", tasks, cancel })
+	c.set(func() { c.state, c.err, c.tasks, c.cancel = Running, nil, tasks, cancel })
 	for _, t := range tasks {
 		go t.run(running)
 	}
@@ -239,7 +283,7 @@ func (c *Connector) stop(to State) {
 		}
 	}
 	c.set(func() {
-		c.state = to
+		c.state, c.err = to, nil
 		for _, t := range c.tasks {
 			if t.state != Failed {
 				t.state = to
@@ -252,6 +296,14 @@ func (c *Connector) stop(to State) {
 func (c *Connector) Stop() {
 	c.change.Lock()
 	defer c.change.Unlock()
+	c.stop(Stopped)
+}
+
+// Close is Stop for good: a Start after it gives ErrClosed.
+func (c *Connector) Close() {
+	c.change.Lock()
+	defer c.change.Unlock()
+	c.closed = true
 	c.stop(Stopped)
 }
 
@@ -284,7 +336,10 @@ func (c *Connector) turn(from, to State) {
 func (c *Connector) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Name: c.c.Name, Connector: ConnectorState{c.state, c.trace}, Tasks: []TaskState{}, Type: "source"}
+	s := Status{Name: c.c.Name, Connector: ConnectorState{State: c.state, Err: c.err}, Tasks: []TaskState{}, Type: "source"}
+	if c.err != nil {
+		s.Connector.Trace = c.err.Error()
+	}
 	for _, t := range c.tasks {
 		state := TaskState{ID: t.id, State: t.state, Records: t.records(), Err: t.err}
 		if t.err != nil {
@@ -295,26 +350,29 @@ func (c *Connector) Status() Status {
 	return s
 }
 
-// Wait returns when no task runs any more, or with the context's error. Its error is of the first task that failed, but not by ErrDone.
+// Wait returns when the connector has ended, with its status's failure, or with the context's. A restart does not end it.
 func (c *Connector) Wait(ctx context.Context) error {
+	s, err := c.Await(ctx, Status.Ended)
+	if err != nil {
+		return err
+	}
+	return s.Failure()
+}
+
+// Await returns the status once it is as wanted, or the context's error. A status that lasted a moment only may be missed.
+func (c *Connector) Await(ctx context.Context, wanted func(Status) bool) (Status, error) {
 	for {
 		c.mu.Lock()
-		moved, active := c.moved, false
-		var failed error
-		for _, t := range c.tasks {
-			active = active || t.state == Running || t.state == Paused
-			if t.err != nil && !errors.Is(t.err, ErrDone) && failed == nil {
-				failed = fmt.Errorf("task %d: %w", t.id, t.err)
-			}
-		}
+		moved := c.moved
 		c.mu.Unlock()
-		if !active {
-			return failed
+		s := c.Status() // after moved, so that no change is missed
+		if wanted(s) {
+			return s, nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return ctx.Err()
+			return s, ctx.Err()
 		}
 	}
 }

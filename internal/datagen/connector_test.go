@@ -172,6 +172,7 @@ func TestATaskFailsOnceItsIterationsAreMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, offsets := &fakeProducer{}, &MemoryOffsets{}
 		c := New(clicks(t, `,"iterations":"3","tasks.max":"2"`), deps(p, offsets))
+		made := 3                          // by each task since it was started
 		for _, want := range []int{6, 6} { // started again they make nothing
 			start(t, c)
 			if err := c.Wait(t.Context()); err != nil {
@@ -188,7 +189,8 @@ func TestATaskFailsOnceItsIterationsAreMade(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			const task = `"state":"FAILED","trace":"Stopping connector: generated the configured 3 number of messages"}`
+			task := `"state":"FAILED","trace":"Stopping connector: generated the configured 3 number of messages","records":` + strconv.Itoa(made) + `}`
+			made = 0
 			want := `{"name":"clicks","connector":{"state":"RUNNING"},"tasks":[{"id":0,` + task + `,{"id":1,` + task + `],"type":"source"}`
 			if string(text) != want {
 				t.Errorf("got %s\nwant %s", text, want)
@@ -641,4 +643,113 @@ func BenchmarkTask(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+func TestARestartDoesNotEndTheWaitAndAStopDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := clicks(t, `,"tasks.max":"2"`)
+		config.MaxInterval = 10 * time.Millisecond
+		p := &fakeProducer{}
+		c := New(config, deps(p, &MemoryOffsets{}))
+		start(t, c)
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait(t.Context()) }()
+		for range 3 {
+			time.Sleep(time.Second)
+			if err := c.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.Pause()
+			synctest.Wait()
+			c.Resume()
+			synctest.Wait()
+			select {
+			case err := <-ended:
+				t.Fatalf("the wait ended: %v", err)
+			default:
+			}
+		}
+		c.Stop()
+		if err := <-ended; err != nil {
+			t.Errorf("a stop is an end without an error: %v", err)
+		}
+		// A restart during which a record stays under way: the tasks have stopped for a while.
+		start(t, c)
+		p.mu.Lock()
+		p.hold = true
+		p.mu.Unlock()
+		time.Sleep(time.Second)
+		go func() { ended <- c.Wait(t.Context()) }()
+		restarted := make(chan error, 1)
+		go func() { restarted <- c.Restart(t.Context()) }()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("the wait ended: %v", err)
+		default:
+		}
+		p.mu.Lock()
+		held := p.held
+		p.hold, p.held = false, nil
+		p.mu.Unlock()
+		for _, f := range held {
+			f(nil)
+		}
+		if err := <-restarted; err != nil {
+			t.Fatal(err)
+		}
+		// A restart that fails ends it, with its error.
+		c.d.Registrar = &fakeRegistry{err: errors.New("gone")}
+		if err := c.Restart(t.Context()); err == nil {
+			t.Error("it started without a registry")
+		}
+		if err := <-ended; err == nil || err.Error() != "register the schema under clickstreams-value: gone" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAClosedConnectorIsNotStartedAgain(t *testing.T) {
+	c := New(clicks(t, ""), deps(&fakeProducer{}, &MemoryOffsets{}))
+	start(t, c)
+	c.Close()
+	if err := c.Restart(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if s := c.Status(); s.Connector.State != Stopped || s.Failure() != nil {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// TestEnded: what a program that waits for a connector has to tell apart.
+func TestEnded(t *testing.T) {
+	status := func(connector State, tasks ...State) Status {
+		s := Status{Connector: ConnectorState{State: connector}}
+		for _, state := range tasks {
+			s.Tasks = append(s.Tasks, TaskState{State: state})
+		}
+		return s
+	}
+	tests := []struct {
+		name string
+		s    Status
+		want bool
+	}{
+		{"never started", status(Unassigned), true},
+		{"running", status(Running, Running, Running), false},
+		{"one task failed", status(Running, Failed, Running), false},
+		{"all failed", status(Running, Failed, Failed), true},
+		{"paused", status(Paused, Paused), false},
+		{"paused, after all had failed", status(Paused, Failed), true},
+		{"its tasks stop: for a restart, or for good", status(Running, Stopped, Stopped), false},
+		{"between two lives", status(Restarting, Restarting), false},
+		{"all failed, and started again", status(Restarting, Failed), false},
+		{"stopped", status(Stopped, Stopped), true},
+		{"a start that failed", status(Failed), true},
+	}
+	for _, tt := range tests {
+		if got := tt.s.Ended(); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+	}
 }

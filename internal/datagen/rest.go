@@ -9,7 +9,7 @@ import (
 
 // Handler answers the part of Connect's REST interface that looks at a running connector and stops and starts it, so that what people type
 // for Connect works here: GET /connectors, /connectors/NAME with /config, /status and /tasks/N/status, PUT .../pause, /resume and /stop,
-// POST .../restart. It authenticates nobody: its server listens on the loopback interface, or stands behind one that does.
+// POST .../restart. It authenticates nobody; httpd.Guard does.
 //
 // Paths, status codes and bodies are those of Apache Kafka 4 (ConnectorsResource).
 func (c *Connector) Handler() http.Handler {

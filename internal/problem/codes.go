@@ -78,6 +78,9 @@ const (
 	PortTaken    Code = "E8002"
 	CorruptState Code = "E8003" // what an embedded service kept cannot be read
 
+	ConnectorUnreachable Code = "E8004" // nothing answers where a connector was
+	ConnectorRefused     Code = "E8005" // a running connector does not do what it is asked for
+
 	Internal    Code = "E9001" // a fault of silt's own
 	Interrupted Code = "E9002" // the user stopped a command before its answer was known
 )
@@ -105,6 +108,7 @@ var exits = map[Code]int{
 	VerifyMissing: ExitDataLoss, VerifyDuplicate: ExitFailed, VerifyBroken: ExitFailed,
 
 	FolderInUse: ExitFenced, PortTaken: ExitUnavailable, CorruptState: ExitFailed,
+	ConnectorUnreachable: ExitUnavailable, ConnectorRefused: ExitFailed,
 
 	Internal: ExitFailed, Interrupted: ExitFailed,
 }
