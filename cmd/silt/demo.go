@@ -133,7 +133,6 @@ func (a *app) introduce(r silt.DemoReady, rate float64) {
 	a.say("  kcat -F %s -t %s -C -c 3", near(filepath.Join(r.Folder, "librdkafka.properties")), r.Topic)
 	a.say("  kafka-console-consumer --consumer.config %s --topic %s --bootstrap-server %s", near(filepath.Join(r.Folder, "client.properties")), r.Topic, r.Broker)
 	a.say("  %s has the registry's URL and key pair", near(filepath.Join(r.Folder, "registry.properties")))
-	a.say("  %s has those of the connector: %s datagen pause, resume, restart, stop", near(filepath.Join(r.Folder, demoConnectFile)), a.name)
 	a.say("")
 }
 
