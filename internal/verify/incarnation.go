@@ -6,7 +6,7 @@ import "github.com/siltlake/silt/internal/stream"
 // another id, and its offsets begin anew; only the id tells the two apart.
 type lineage struct {
 	ids     map[string]int // the incarnation of each id
-	n       int            // how many incarnations there were before the last one that was new
+	n       int            // the incarnation that was new last
 	at      int            // the incarnation that is read
 	id      string         // as the newest commit recorded it; "" is not known
 	version int64          // of that commit

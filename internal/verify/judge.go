@@ -67,7 +67,8 @@ func (s *scanner) judgeCounts(c *set) (missing bool) {
 				break
 			}
 		}
-		s.find(c, Missing, first, c.Rows-have, "the log says %d rows, the files have %d; the first offset without a row is %d", c.Rows, have, first)
+		s.find(c, Missing, first, c.Rows-have, "the log says %d rows, the files have %d; the first offset without a row is %d",
+			c.Rows, have, first)
 	}
 	c.Scanned, c.Holes = have, c.Offsets()-have-gapped(c.Gaps)
 	return missing
@@ -81,8 +82,8 @@ func (s *scanner) judgeMixed(g *group) {
 	if slices.ContainsFunc(g.sets, func(c *set) bool { return c.query != newest.query }) {
 		of = "queries and incarnations"
 	}
-	s.notes = append(s.notes, fmt.Sprintf("%s: offsets of %d %s are mixed in files that are not silt's (%d rows): duplicates between them cannot be told",
-		newest.tp(), len(g.sets), of, g.mixed))
+	s.notes = append(s.notes, fmt.Sprintf("%s: offsets of %d %s are mixed in files that are not silt's (%d rows): duplicates between them "+
+		"cannot be told", newest.tp(), len(g.sets), of, g.mixed))
 	var rows, have int64
 	for _, c := range g.sets {
 		rows, have = rows+c.Rows, have+c.offsets.n
