@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 export EXAMPLE_DIR=${EXAMPLE_DIR:-example}
 records=${EXAMPLE_RECORDS:-100000}
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+# say prints a headline, in bold on a terminal.
+say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 # run prints a command and then runs it in this shell, so that variables stay.
 run() {
 	printf '$ %s\n' "$*"
