@@ -89,6 +89,9 @@ func (c *demoCmd) Run(a *app) error {
 			a.progress(c.Output, p, e)
 		},
 	})
+	if err != nil && ready.Pipeline != "" {
+		a.say("the pipeline is %s: change it there, then start the demo again", near(ready.Pipeline))
+	}
 	if err != nil || ready.Dir == "" {
 		return err
 	}
