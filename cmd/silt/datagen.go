@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -27,35 +26,22 @@ type datagenCmd struct {
 
 type datagenWriteCmd struct {
 	clusterFlags
-	Quickstart  string   `arg:"" optional:"" help:"A quickstart of Datagen, such as clickstream."`
-	File        string   `short:"f" placeholder:"FILE" help:"A connector's JSON, self-managed or Confluent Cloud's, in place of the flags below."`
-	Topic       string   `placeholder:"TOPIC" help:"The topic to write to."`
-	Schema      string   `placeholder:"FILE" help:"An Avro schema with arg.properties, in place of a quickstart."`
-	Key         string   `placeholder:"FIELD" help:"The field that is the key; a quickstart has one of its own."`
-	Format      string   `placeholder:"FORM" help:"Form of the values: avro (the default), or json."`
-	MaxInterval *span    `placeholder:"TIME" help:"The longest pause before a record; on average it is half of it (500ms)."`
-	Iterations  int32    `placeholder:"N" help:"Stop after so many records of each task."`
-	Seed        *int64   `placeholder:"N" help:"Begin here: the same seed gives the same records."`
-	Tasks       *int     `placeholder:"N" help:"Tasks that write at once, each a sequence of its own (1)."`
-	Rate        rateFlag `placeholder:"N/s" help:"Write so many records a second, all tasks together, in place of pauses."`
-	Offsets     string   `placeholder:"FILE" help:"Keep in this file how far the tasks are, and go on from there."`
-	RESTFile    string   `name:"rest-file" placeholder:"FILE" help:"Let status, pause, resume, restart and stop reach it: serve Connect's REST interface on this machine, and write where and a login to this file."`
-	REST        string   `name:"rest" placeholder:"HOST:PORT" help:"Where --rest-file serves; by default 127.0.0.1:8083, or a free port if that one is taken."`
-	Show        bool     `help:"Print the connector with its secrets masked, and do nothing."`
+	Quickstart  string `arg:"" optional:"" help:"A quickstart of Datagen, such as clickstream."`
+	File        string `short:"f" placeholder:"FILE" help:"A connector's JSON, self-managed or Confluent Cloud's, in place of the flags below."`
+	Topic       string `placeholder:"TOPIC" help:"The topic to write to."`
+	Schema      string `placeholder:"FILE" help:"An Avro schema with arg.properties, in place of a quickstart."`
+	Key         string `placeholder:"FIELD" help:"The field that is the key; a quickstart has one of its own."`
+	Format      string `placeholder:"FORM" help:"Form of the values: avro (the default), or json."`
+	MaxInterval *span  `placeholder:"TIME" help:"The longest pause before a record; on average it is half of it (500ms)."`
+	Iterations  int32  `placeholder:"N" help:"Stop after so many records of each task."`
+	Seed        *int64 `placeholder:"N" help:"Begin here: the same seed gives the same records."`
+	Tasks       *int   `placeholder:"N" help:"Tasks that write at once, each a sequence of its own (1)."`
+	Rate        rate   `placeholder:"N/s" help:"Write so many records a second, all tasks together, in place of pauses."`
+	Offsets     string `placeholder:"FILE" help:"Keep in this file how far the tasks are, and go on from there."`
+	RESTFile    string `name:"rest-file" placeholder:"FILE" help:"Let status, pause, resume, restart and stop reach it: serve Connect's REST interface on this machine, and write where and a login to this file."`
+	REST        string `name:"rest" placeholder:"HOST:PORT" help:"Where --rest-file serves; by default 127.0.0.1:8083, or a free port if that one is taken."`
+	Show        bool   `help:"Print the connector with its secrets masked, and do nothing."`
 	outputFlag
-}
-
-// A rateFlag is a number of records a second: 50000/s.
-type rateFlag float64
-
-// UnmarshalText reads the value of --rate.
-func (r *rateFlag) UnmarshalText(text []byte) error {
-	n, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "/s"), 64)
-	if err != nil || !(n > 0) || math.IsInf(n, 0) {
-		return problem.New(problem.Usage, "%q is no rate; want records a second, such as 50000/s", text)
-	}
-	*r = rateFlag(n)
-	return nil
 }
 
 // Validate is called by kong after the flags were read.
