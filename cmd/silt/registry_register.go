@@ -9,7 +9,7 @@ import (
 
 type registryRegisterCmd struct {
 	clusterFlags
-	Subject string `placeholder:"NAME" help:"The subject; by default that of the values of the pipeline's topic."`
+	Subject string `arg:"" optional:"" help:"The subject; by default that of the values of the pipeline's topic."`
 	schemaFlags
 	dryRunFlag
 	outputFlag
