@@ -34,23 +34,28 @@ func Jars() (string, error) {
 	}}.get()
 }
 
-var versionOfJava = regexp.MustCompile(`version "(\d+)`)
-
 func checkJava(part string) error {
 	path, err := exec.LookPath("java")
 	if err != nil {
 		return &Missing{part, "there is no java (Debian: apt-get install openjdk-17-jre-headless)"}
 	}
+	return checkJavaVersion(part, path, java)
+}
+
+var versionOfJava = regexp.MustCompile(`version "(\d+)`)
+
+// checkJavaVersion says that a part is missing if the java at path is older than it needs.
+func checkJavaVersion(part, path string, least int) error {
 	out, err := exec.Command(path, "-version").CombinedOutput()
 	if err != nil {
-		return &Missing{part, "java -version: " + err.Error()}
+		return &Missing{part, path + " -version: " + err.Error()}
 	}
 	found := versionOfJava.FindSubmatch(out)
 	if found == nil {
-		return &Missing{part, "java -version names no version"}
+		return &Missing{part, path + " -version names no version"}
 	}
-	if n, err := strconv.Atoi(string(found[1])); err != nil || n < java {
-		return &Missing{part, "java is version " + string(found[1]) + ", needed is " + strconv.Itoa(java)}
+	if n, err := strconv.Atoi(string(found[1])); err != nil || n < least {
+		return &Missing{part, path + " is version " + string(found[1]) + ", needed is " + strconv.Itoa(least)}
 	}
 	return nil
 }
