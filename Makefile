@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help build test check lint race fuzz soak soak-demo bench demo example cross e2e clean
+.PHONY: help build test check lint race fuzz soak soak-demo bench demo example cross e2e apicurio clean
 
 GO ?= go
 # Kinds of machines that silt must compile for beside the one it is built on.
@@ -61,6 +61,9 @@ e2e: ## the tests with the real parts alone
 	  awk -F'\t' '{ sub("/.*", "", $$2); if (!seen[$$1 $$2]++) tests[$$1] = tests[$$1] " " $$2 } \
 	    END { for (why in tests) print "  " why "\n    not run:" tests[why] }' $(SKIPPED); \
 	else echo "passed, with every part"; fi
+
+apicurio: ## the embedded registry beside Apicurio's, by hand: needs Java 21, as java or at SILT_JAVA21 (its home)
+	SILT_APICURIO=1 $(GO) test -tags e2e -count=1 -timeout 30m -v -run AnswersAsApicurio ./test/e2e
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
