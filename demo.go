@@ -91,14 +91,15 @@ func (o DemoOptions) withDefaults() DemoOptions {
 
 // A demo holds the parts that run.
 type demo struct {
-	o         DemoOptions
-	folder    *demoFolder
-	broker    *broker.Broker
-	client    *kafka.Client
-	connector *datagen.Connector
-	pipeline  *config.Pipeline
-	served    chan error // what the registry's server ended with
-	closers   []func(context.Context) error
+	o          DemoOptions
+	folder     *demoFolder
+	broker     *broker.Broker
+	client     *kafka.Client
+	connector  *datagen.Connector
+	partitions int // of its topic
+	pipeline   *config.Pipeline
+	served     chan error // what the registry's server ended with
+	closers    []func(context.Context) error
 
 	mu   sync.Mutex
 	read stream.Offsets // where the query is
@@ -211,6 +212,10 @@ func (d *demo) config(registryAddr, connectAddr net.Addr) (datagen.Config, error
 	if err != nil {
 		return cfg, err
 	}
+	if s.trigger.Kind == microbatch.AvailableNow {
+		return cfg, problem.New(problem.Conflict, "a demo's query goes on, and trigger.availableNow ends it").At(problem.File(d.pipeline.File)).
+			Fix("leave the trigger out; silt run -c %s --once runs beside the demo, on a table and a checkpoint of its own", d.pipeline.File)
+	}
 	if len(s.kafka.Topics) != 1 || s.kafka.Topics[0] != cfg.Topic {
 		return cfg, problem.New(problem.Conflict, "the connector writes topic %s, and this demo's pipeline reads %v", cfg.Topic, s.kafka.Topics).
 			At(problem.File(d.pipeline.File)).Fix("give the connector a demo of its own: --dir FOLDER")
@@ -267,6 +272,7 @@ func (d *demo) startConnector(ctx context.Context, cfg datagen.Config) error {
 		return err
 	}
 	d.onClose(func(context.Context) error { producer.Close(); return nil })
+	d.partitions = producer.Partitions()
 	offsets, err := d.folder.offsets()
 	if err != nil {
 		return err
@@ -289,9 +295,11 @@ func (d *demo) run(ctx context.Context) error {
 	d.seen = make(chan struct{}, 1)
 	querying, stopQuery := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopQuery()
-	ran := make(chan error, 1)
+	var ran error // once queried is closed
+	queried := make(chan struct{})
 	go func() {
-		ran <- problem.Catch("the query", func() error {
+		defer close(queried)
+		ran = problem.Catch("the query", func() error {
 			return Run(querying, d.pipeline, RunOptions{Version: d.o.Version, Log: d.o.Log, OnProgress: d.progress})
 		})
 	}()
@@ -306,20 +314,22 @@ func (d *demo) run(ctx context.Context) error {
 		defer timer.Stop()
 		elapsed = timer.C
 	}
-	err := d.wait(ctx, ran, elapsed)
+	err := d.wait(ctx, queried, elapsed)
 	stopWatching()
 	err = errors.Join(err, <-watched)
 	failed := d.connector.Status().Failure()
 	d.connector.Close()
 	if err == nil && ctx.Err() == nil {
-		d.catchUp(ctx)
+		d.catchUp(ctx, queried)
 	}
+	// Whatever ended the demo: the query commits its batch before the broker goes.
 	stopQuery()
-	if err == nil {
-		err = <-ran
-	}
-	if err == nil && ctx.Err() == nil { // nobody was there to start it again
-		err = failed
+	<-queried
+	switch {
+	case ran != nil:
+		return errors.Join(err, ran)
+	case err == nil && ctx.Err() == nil: // nobody was there to start it again
+		return failed
 	}
 	return err
 }
@@ -340,16 +350,15 @@ func (d *demo) watchConnector(ctx context.Context) {
 	}
 }
 
-// wait returns when the demo shall stop, or with the error that ends it. A query that has ended is an error, which ran no longer holds.
-func (d *demo) wait(ctx context.Context, ran <-chan error, elapsed <-chan time.Time) error {
+// wait returns when the demo shall stop, or with the error that ends it; a query that ended has its own.
+func (d *demo) wait(ctx context.Context, queried <-chan struct{}, elapsed <-chan time.Time) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-elapsed:
 		return nil
-	case err := <-ran:
-		return cmp.Or(err, error(problem.New(problem.Usage, "the query has ended: %s says trigger.availableNow", d.pipeline.File).
-			Fix("leave the trigger out; silt run -c %s with it runs beside the demo", d.pipeline.File)))
+	case <-queried:
+		return nil
 	case err := <-d.served:
 		return cmp.Or(err, errors.New("the registry has ended"))
 	}
@@ -370,7 +379,7 @@ func (d *demo) progress(p microbatch.Progress, e microbatch.Extra) {
 }
 
 // catchUp waits until the query has read what the connector wrote, but not for ever.
-func (d *demo) catchUp(ctx context.Context) {
+func (d *demo) catchUp(ctx context.Context, queried <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, demoStop)
 	defer cancel()
 	topic, err := d.client.Topic(ctx, d.connector.Config().Topic)
@@ -387,6 +396,8 @@ func (d *demo) catchUp(ctx context.Context) {
 		}
 		select {
 		case <-d.seen:
+		case <-queried: // with an error, which run returns
+			return
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -397,7 +408,7 @@ func (d *demo) catchUp(ctx context.Context) {
 func (d *demo) ready() DemoReady {
 	f := d.folder
 	return DemoReady{
-		Folder: f.dir, Broker: d.broker.Addr(), Registry: f.registryURL(), Topic: d.connector.Config().Topic, Partitions: demoPartitions,
+		Folder: f.dir, Broker: d.broker.Addr(), Registry: f.registryURL(), Topic: d.connector.Config().Topic, Partitions: d.partitions,
 		Connector: d.connector.Config(), Pipeline: d.pipeline.File,
 		Table: d.pipeline.Table.String(), Checkpoint: d.pipeline.Checkpoint.String(), Dir: d.pipeline.Table.Dir, Resumed: f.resumed,
 	}
