@@ -169,7 +169,7 @@ func bench(b *testing.B, text string) (*Program, *column.Rows) {
 		b.Fatal(err)
 	}
 	rows := column.NewRows(l)
-	p, err := s.Bind(rows, l.Column("parsedValue"), Options{MaxDepth: 64})
+	p, err := s.Bind(rows, l.Column("parsedValue"), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,20 +9,10 @@ import (
 
 // Options are how records are read.
 type Options struct {
-	// MaxDepth is the deepest nesting that is read, as Schema.Depth counts it; 0 is any.
-	MaxDepth int
 	// CheckUTF8 makes Walk refuse a record with a string that is not UTF-8. Without it Block.Append finds such strings, which costs less.
 	CheckUTF8 bool
 	// KeepInvalidUTF8 switches all checks of UTF-8 off, also that of map keys, which Walk makes otherwise because a key cannot become null.
 	KeepInvalidUTF8 bool
-}
-
-// A TooDeepError says that every record of a schema is nested deeper than Options.MaxDepth allows. Callers that compare Schema.Depth with
-// their limit before they lay out columns never see it.
-type TooDeepError struct{ Depth, Max int }
-
-func (e *TooDeepError) Error() string {
-	return fmt.Sprintf("the schema is nested %d deep, the limit is %d", e.Depth, e.Max)
 }
 
 // A Program reads records of one schema into one place of one Rows. It is a flat list of operations: a record is enter..leave, an array or
@@ -100,9 +90,6 @@ type absent struct {
 //
 // An enum's symbols are added to rows' constants: bind once a schema and Rows.
 func (s *Schema) Bind(rows *column.Rows, at *column.Tree, o Options) (*Program, error) {
-	if o.MaxDepth > 0 && s.Depth() > o.MaxDepth {
-		return nil, &TooDeepError{s.Depth(), o.MaxDepth}
-	}
 	b := binder{rows: rows, o: o, frames: make([]frame, s.Depth()), p: &Program{root: rows.Groups[0]}}
 	if g := b.groupOf(at); g != 0 {
 		return nil, fmt.Errorf("column %s is not at the root of the layout", at.Name)

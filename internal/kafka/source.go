@@ -28,22 +28,19 @@ type SourceConfig struct {
 	// QueryName ends the name of the consumer group that Publish tells, unless kafka.group.id names it; without either, Publish does
 	// nothing.
 	QueryName string
-	// MaxBatchBytes is the most that one record batch may decompress to; 0: 64 MiB.
-	MaxBatchBytes int
 	// Jitter returns numbers in [0,1) that spread retries; nil: random ones. It may be called concurrently.
 	Jitter func() float64
 }
 
-const (
-	defaultMaxBatch = 64 << 20
-)
+// defaultMaxBatch is the most bytes that one record batch may decompress to.
+const defaultMaxBatch = 64 << 20
 
 // A Source reads the topics of its client's options. Its methods may be called concurrently.
 type Source struct {
 	c        *Client
 	log      *slog.Logger
 	budget   *stream.Budget
-	maxBatch int
+	maxBatch int // tests make it small
 	group    string
 	jitter   func() float64
 	free     freeList
@@ -63,15 +60,12 @@ var _ stream.Source = (*Source)(nil)
 
 // NewSource returns a source over the client, which must outlive it.
 func NewSource(c *Client, config SourceConfig) *Source {
-	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: config.MaxBatchBytes, jitter: config.Jitter,
+	s := &Source{c: c, log: c.log, budget: config.Budget, maxBatch: defaultMaxBatch, jitter: config.Jitter,
 		backoffMin: 50 * time.Millisecond, backoffMax: 5 * time.Second, fetchWait: 500 * time.Millisecond, doubtPause: time.Second,
 		views: map[string]topicView{}, gone: map[string]bool{},
 		densities: map[stream.TopicPartition]density{}}
 	if s.budget == nil {
 		s.budget = stream.NewBudget(stream.DefaultMemory, 1)
-	}
-	if s.maxBatch == 0 {
-		s.maxBatch = defaultMaxBatch
 	}
 	if s.jitter == nil {
 		s.jitter = rand.Float64
