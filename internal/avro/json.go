@@ -3,7 +3,6 @@ package avro
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/siltlake/silt/internal/column"
 )
 
 // A ValueError says what is wrong with a value, and where: the names of fields with dots between, items of arrays and values of maps in
@@ -146,7 +147,7 @@ func (d *valueReader) value(n *codecNode, depth int) error {
 		if i < 0 || i >= int64(len(n.symbols)) {
 			return fmt.Errorf("the enum has no symbol %d", i)
 		}
-		d.out = appendString(d.out, n.symbols[i])
+		d.out = column.AppendString(d.out, n.symbols[i])
 	case "array":
 		return d.items(n, depth, '[', ']')
 	case "map":
@@ -169,7 +170,7 @@ func (d *valueReader) integer(n *codecNode) error {
 		return err
 	}
 	if text := formatTime(n.logical, v); text != "" {
-		d.out = appendString(d.out, text)
+		d.out = column.AppendString(d.out, text)
 	} else {
 		d.out = strconv.AppendInt(d.out, v, 10)
 	}
@@ -180,7 +181,7 @@ func (d *valueReader) text(b []byte) error {
 	if !utf8.Valid(b) {
 		return errors.New("the string is not UTF-8")
 	}
-	d.out = appendString(d.out, string(b))
+	d.out = column.AppendString(d.out, string(b))
 	return nil
 }
 
@@ -190,7 +191,7 @@ func (d *valueReader) binary(n *codecNode, b []byte) {
 	case "decimal":
 		d.out = append(d.out, formatDecimal(b, n.scale)...)
 	case "uuid":
-		d.out = appendString(d.out, fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
+		d.out = column.AppendString(d.out, fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
 	case "duration":
 		d.out = fmt.Appendf(d.out, `{"months":%d,"days":%d,"milliseconds":%d}`, binary.LittleEndian.Uint32(b),
 			binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:]))
@@ -271,7 +272,7 @@ func (d *valueReader) record(n *codecNode, depth int) error {
 		if i > 0 {
 			d.out = append(d.out, ',')
 		}
-		d.out = appendString(d.out, f.name)
+		d.out = column.AppendString(d.out, f.name)
 		d.out = append(d.out, ':')
 		d.enter("." + f.name)
 		if err := d.value(f.node, depth+1); err != nil {
@@ -325,17 +326,6 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		format = 'e'
 	}
 	return strconv.AppendFloat(dst, f, format, -1, bits)
-}
-
-// appendString appends s, which is UTF-8, as a JSON string. Characters of HTML stay as they are.
-func appendString(dst []byte, s string) []byte {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
-		panic(err) // a string has JSON
-	}
-	return append(dst, strings.TrimSuffix(b.String(), "\n")...)
 }
 
 // formatDecimal is the number whose two's complement is b, with scale digits after the point.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siltlake/silt/internal/column"
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
@@ -82,44 +83,29 @@ const mask = "****************"
 
 // MarshalJSON gives the connector's JSON with its secrets masked, in the form {"name":..., "config":{...}}.
 func (c Config) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	put := func(v string) {
-		text, err := json.Marshal(v)
-		if err != nil {
-			panic(err) // a string is JSON
-		}
-		b.Write(text)
-	}
-	b.WriteString(`{"name":`)
-	put(c.Name)
-	b.WriteString(`,"config":{`)
+	b := column.AppendString([]byte(`{"name":`), c.Name)
+	b = append(b, `,"config":{`...)
 	for i, e := range c.keys {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		put(e.key)
-		b.WriteByte(':')
+		b = append(column.AppendString(b, e.key), ':')
 		if e.null {
-			b.WriteString("null")
+			b = append(b, "null"...)
 			continue
 		}
-		put(e.shown())
+		b = column.AppendString(b, e.shown())
 	}
-	b.WriteString("}}")
-	return b.Bytes(), nil
+	return append(b, "}}"...), nil
 }
 
 // String is MarshalJSON, indented.
 func (c Config) String() string {
-	text, err := c.MarshalJSON()
+	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		panic(err) // strings are JSON
+		return err.Error()
 	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, text, "", "  "); err != nil {
-		panic(err)
-	}
-	return b.String()
+	return string(text)
 }
 
 // GoString and Format keep %v and its like from printing the fields.

@@ -1,11 +1,12 @@
 package datagen
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/siltlake/silt/internal/column"
 )
 
 // connectNames are Connect's names of the logical types; each has version 1.
@@ -28,13 +29,7 @@ type schemaWriter struct {
 	seen map[string]bool
 }
 
-func (w *schemaWriter) quoted(text string) {
-	b, err := json.Marshal(text)
-	if err != nil {
-		panic(err) // a string is JSON
-	}
-	w.Write(b)
-}
+func (w *schemaWriter) quoted(text string) { w.Write(column.AppendString(nil, text)) }
 
 func (w *schemaWriter) pair(key, value string) {
 	w.quoted(key)
