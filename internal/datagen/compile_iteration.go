@@ -66,37 +66,54 @@ func (c *compiler) booleanIteration(t map[string]any, where string) step {
 	}
 }
 
-// integralIteration returns the iteration of an integral type with these ends; nil after a fault.
-func (c *compiler) integralIteration(t map[string]any, least, most int64, where string) *integralIteration {
+// An iterated is what an iteration property says, with the defaults of what it leaves out.
+type iterated[T int64 | float64] struct{ start, restart, step, initial T }
+
+// readIteration reads an iteration property by value, which reports what is no number of the type; end is the default of restart, by the
+// step. It is false after a fault.
+func readIteration[T int64 | float64](c *compiler, where string, value func(key string) (T, bool), end func(step T) T) (i iterated[T], ok bool) {
 	before := len(c.faults)
-	value := func(key string) (int64, bool) { return c.integer(t, "iteration", key, least, most, where) }
-	start, hasStart := value("start")
-	restart, hasRestart := value("restart")
-	step, hasStep := value("step")
-	initial, hasInitial := value("initial")
-	c.checkIteration(where, hasStart, hasRestart, hasStep, step == 0, signOf(start, restart), signOf(0, step))
+	var hasStart, hasRestart, hasStep, hasInitial bool
+	i.start, hasStart = value("start")
+	i.restart, hasRestart = value("restart")
+	i.step, hasStep = value("step")
+	i.initial, hasInitial = value("initial")
+	c.checkIteration(where, hasStart, hasRestart, hasStep, i.step == 0, signOf(i.start, i.restart), signOf(0, i.step))
 	if len(c.faults) > before {
-		return nil
+		return i, false
 	}
 	if !hasInitial {
-		initial = start
+		i.initial = i.start
 	}
 	if !hasStep {
-		if step = 1; hasRestart && restart < start {
-			step = -1
+		if i.step = 1; hasRestart && i.restart < i.start {
+			i.step = -1
 		}
 	}
 	if !hasRestart {
-		// Upstream takes minus the least value as the lower end. Of int that is one above its greatest value, of long the least itself.
-		if restart = most; step < 0 {
-			restart = -least
-		}
+		i.restart = end(i.step)
 	}
-	if start == restart {
+	if i.start == i.restart {
 		c.fault(where, "start and restart fields of iteration property cannot be equal")
+		return i, false
+	}
+	return i, true
+}
+
+// integralIteration returns the iteration of an integral type with these ends; nil after a fault.
+func (c *compiler) integralIteration(t map[string]any, least, most int64, where string) *integralIteration {
+	value := func(key string) (int64, bool) { return c.integer(t, "iteration", key, least, most, where) }
+	i, ok := readIteration(c, where, value, func(step int64) int64 {
+		if step < 0 {
+			// Upstream takes minus the least value as the lower end. Of int that is one above its greatest value, of long the least itself.
+			return -least
+		}
+		return most
+	})
+	if !ok {
 		return nil
 	}
-	return newIntegral(start, restart, step, initial, c.o.Iteration)
+	return newIntegral(i.start, i.restart, i.step, i.initial, c.o.Iteration)
 }
 
 func signOf[T int64 | float64](from, to T) int {
@@ -132,31 +149,12 @@ func (c *compiler) checkIteration(where string, hasStart, hasRestart, hasStep, z
 	}
 }
 
+// decimalIteration is the same of a floating-point type.
 func (c *compiler) decimalIteration(t map[string]any, most float64, where string) *decimalIteration {
-	before := len(c.faults)
 	value := func(key string) (float64, bool) { return c.number(t, "iteration", key, most, where) }
-	start, hasStart := value("start")
-	restart, hasRestart := value("restart")
-	step, hasStep := value("step")
-	initial, hasInitial := value("initial")
-	c.checkIteration(where, hasStart, hasRestart, hasStep, step == 0, signOf(start, restart), signOf(0, step))
-	if len(c.faults) > before {
+	i, ok := readIteration(c, where, value, func(float64) float64 { return most }) // in both directions: minus the least value
+	if !ok {
 		return nil
 	}
-	if !hasInitial {
-		initial = start
-	}
-	if !hasStep {
-		if step = 1; hasRestart && restart < start {
-			step = -1
-		}
-	}
-	if !hasRestart {
-		restart = most // in both directions: minus the least value
-	}
-	if start == restart {
-		c.fault(where, "start and restart fields of iteration property cannot be equal")
-		return nil
-	}
-	return newDecimal(start, restart, step, initial, c.o.Iteration)
+	return newDecimal(i.start, i.restart, i.step, i.initial, c.o.Iteration)
 }

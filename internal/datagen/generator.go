@@ -105,6 +105,8 @@ func (g *Generator) Next(dst []byte) (value, key []byte, err error) {
 }
 
 // keyWithin finds the key's field in a record that was drawn as a whole.
+//
+// REQUIRES: g.key is a field of the schema, which NewGenerator has looked up.
 func (g *Generator) keyWithin(dst []byte) (from, to int) {
 	rest := dst[g.base:]
 	for i, f := range g.schema.fields {

@@ -109,6 +109,8 @@ func newDecimal(start, restart, step, initial float64, generation int64) *decima
 func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 
 // unscaled returns the shortest decimal text of f as integer and scale: f = integer / 10^scale, scale >= 0.
+//
+// REQUIRES: f is finite. A schema's numbers are: compiler.number refuses one that overflows.
 func unscaled(f float64) (*big.Int, int) {
 	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
 	e, err := strconv.Atoi(exponent)
