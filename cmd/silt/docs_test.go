@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/siltlake/silt/test/golden"
 	"github.com/siltlake/silt/test/guide"
 )
 
@@ -52,7 +53,7 @@ func TestGuidesAreTrue(t *testing.T) {
 			if blocks == 0 {
 				t.Fatal("the page has no console block")
 			}
-			if *update {
+			if golden.Update() {
 				if err := os.WriteFile(name, now, 0o666); err != nil {
 					t.Fatal(err)
 				}

@@ -30,6 +30,7 @@ import (
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/stream"
+	"github.com/siltlake/silt/test/golden"
 )
 
 func TestMain(m *testing.M) {
@@ -41,7 +42,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		UpdateScripts:       *update,
+		UpdateScripts:       golden.Update(),
 		Cmds: withCommands(clusterCommands, map[string]func(*testscript.TestScript, bool, []string){
 			// status N PROGRAM ARGS...: the exit status is N.
 			"status": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -12,24 +10,8 @@ import (
 	"github.com/siltlake/silt/internal/delta"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/verify"
+	"github.com/siltlake/silt/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, file, got, string(want))
-}
 
 // sound is a table that two engines wrote to, without a fault; topic orders was made again, and its files were optimized.
 func sound() verify.Result {
@@ -85,7 +67,7 @@ func TestVerifyPrintsTheVerdict(t *testing.T) {
 			if dir != "/data/clicks" || !got.Scan || got.Pipeline != nil || got.Progress != nil {
 				t.Errorf("options %+v", got)
 			}
-			golden(t, "verify-"+tt.name+".txt", f.stdout.String()+"--- stderr\n"+f.stderr.String())
+			golden.Check(t, "testdata/verify-"+tt.name+".txt", f.stdout.String()+"--- stderr\n"+f.stderr.String())
 
 			f = newFakeProcess(f.engine)
 			if status := f.main("table", "verify", "/data/clicks", "-o", "json"); status != tt.status {
@@ -156,7 +138,7 @@ func TestHistoryListsVersions(t *testing.T) {
 	if dir != "/data/clicks" || limit != 20 {
 		t.Errorf("asked for %d of %s", limit, dir)
 	}
-	golden(t, "history.txt", f.stdout.String())
+	golden.Check(t, "testdata/history.txt", f.stdout.String())
 	check(t, "stderr", f.stderr.String(), "")
 
 	f = newFakeProcess(engine{history: func(context.Context, string, int) ([]*delta.Commit, error) {

@@ -3,7 +3,6 @@ package config_test
 import (
 	"bytes"
 	"encoding/base64"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,9 +18,8 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
 	"github.com/siltlake/silt/internal/term"
+	"github.com/siltlake/silt/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // The secrets of the test's environment and files.
 const (
@@ -67,22 +65,6 @@ func load(data []byte, scrubber *secret.Scrubber) (*config.Pipeline, error) {
 	return config.Load("pipeline.yaml", config.Options{Set: set, Env: env, ReadFile: readFile(data), Secrets: scrubber})
 }
 
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
-
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join("testdata", dir, "*.yaml"))
@@ -114,7 +96,7 @@ func TestBadFilesGiveAllTheirErrorsWithPlaces(t *testing.T) {
 			if strings.Contains(out.String(), "canary") {
 				t.Error("a secret is in the output")
 			}
-			golden(t, strings.TrimSuffix(name, ".yaml")+".golden", out.String())
+			golden.Check(t, strings.TrimSuffix(name, ".yaml")+".golden", out.String())
 		})
 	}
 }
@@ -194,7 +176,7 @@ func TestGoodFilesGiveOptionsWithPlaces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, strings.TrimSuffix(name, ".yaml")+".golden", dump(p))
+			golden.Check(t, strings.TrimSuffix(name, ".yaml")+".golden", dump(p))
 		})
 	}
 }

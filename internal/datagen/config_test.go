@@ -2,7 +2,6 @@ package datagen
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,26 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
 
 func noFile(string) ([]byte, error) { return nil, os.ErrNotExist }
 
@@ -50,7 +31,7 @@ func TestEverythingThatIsWrongWithAConnectorIsReported(t *testing.T) {
 				fmt.Fprintln(&b, "    "+p.Hint)
 			}
 		}
-		golden(t, "connectors/"+name+".txt", b.String())
+		golden.Check(t, "testdata/connectors/"+name+".txt", b.String())
 		if strings.Contains(b.String(), "canary") {
 			t.Error("a secret is shown")
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/siltlake/silt/test/golden"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -164,7 +165,7 @@ func TestTheRegisteredSchemaIsWhatConnectRegisters(t *testing.T) {
 		{"name":"e","type":{"type":"enum","name":"e","symbols":["A"]}},{"name":"again","type":["null","s"],"doc":"F"}]}],"x":1},
 		{"name":"f","type":{"type":"fixed","name":"f","size":3,"note":"gone"}},{"name":"t","type":{"type":"int","logicalType":"time-millis"}}]}`)
 	fmt.Fprintf(&b, "unions, enums and fixed\n%s\n", s.AvroText())
-	golden(t, "registered.txt", b.String())
+	golden.Check(t, "testdata/registered.txt", b.String())
 }
 
 // The first failure of a task that has made its records is Datagen's way to end.
@@ -605,7 +606,7 @@ func TestJSONValues(t *testing.T) {
 		}
 		b.WriteByte('\n')
 	}
-	golden(t, "json.txt", b.String())
+	golden.Check(t, "testdata/json.txt", b.String())
 }
 
 func BenchmarkClickstream(b *testing.B) {

@@ -11,6 +11,7 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/registry"
 	"github.com/siltlake/silt/internal/stream"
+	"github.com/siltlake/silt/test/golden"
 	"go.uber.org/goleak"
 )
 
@@ -91,7 +92,7 @@ func TestBadRecords(t *testing.T) {
 		}
 		b.WriteString("\n")
 	}
-	golden(t, "bad-records.golden", b.String())
+	golden.Check(t, "testdata/bad-records.golden", b.String())
 }
 
 func TestSchemasThatStopTheQueryInEveryMode(t *testing.T) {

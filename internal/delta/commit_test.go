@@ -3,12 +3,9 @@ package delta
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,22 +14,8 @@ import (
 
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
+	"github.com/siltlake/silt/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := string(must[[]byte](t)(os.ReadFile(path))); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
 
 // The order of effects of a table's first commits, of one that is beaten by another writer, and of a log checkpoint.
 func TestOrderOfEffects(t *testing.T) {
@@ -65,7 +48,7 @@ func TestOrderOfEffects(t *testing.T) {
 	liveFiles(t, s)
 	say("# open again")
 	must[*Snapshot](t)(l.Snapshot(ctx))
-	golden(t, "effects.txt", inOrder(trace.String()))
+	golden.Check(t, "testdata/effects.txt", inOrder(trace.String()))
 }
 
 // inOrder sorts what is read at the same time.

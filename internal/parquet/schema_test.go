@@ -2,17 +2,13 @@ package parquet
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	pq "github.com/parquet-go/parquet-go"
 
 	"github.com/siltlake/silt/internal/column"
+	"github.com/siltlake/silt/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // allTypes has every type that silt writes, and each kind of nesting.
 func allTypes() column.Schema {
@@ -40,19 +36,7 @@ func TestFooterSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := f.Schema().String() + "\n"
-	const golden = "testdata/schema.golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("the schema (-want +got): %s", d)
-	}
+	golden.Check(t, "testdata/schema.golden", got)
 	m := f.Metadata()
 	if v, ok := f.Lookup(RowMetadataKey); m.CreatedBy != "silt version 1.2.3 (build abc)" || len(m.KeyValueMetadata) != 2 || v != "{}" || !ok {
 		t.Errorf("created by %q, metadata %v", m.CreatedBy, m.KeyValueMetadata)

@@ -1,15 +1,13 @@
 package registryd
 
 import (
-	"flag"
 	"fmt"
+	"github.com/siltlake/silt/test/golden"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestTheAPIAnswersAsItsScriptsSay runs every testdata/api/*.txt against an empty registry. A call is a line "> METHOD PATH [BODY]" or, with
 // the header for newer fields, ">> ..."; its answer follows as status and body. "~ restart" opens the registry anew from its journal, and
@@ -26,7 +24,7 @@ func TestTheAPIAnswersAsItsScriptsSay(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := runScript(t, string(script))
-			if *update {
+			if golden.Update() {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}

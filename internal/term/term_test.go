@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,27 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares got with testdata/name, or writes it under -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
 
 // problems has one problem of every shape.
 func problems() problem.List {
@@ -61,9 +39,9 @@ func TestProblemBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	golden(t, "problems.txt", plain.String())
-	golden(t, "problems.color.txt", color.String())
-	golden(t, "problems.json", machine.String())
+	golden.Check(t, "testdata/problems.txt", plain.String())
+	golden.Check(t, "testdata/problems.color.txt", color.String())
+	golden.Check(t, "testdata/problems.json", machine.String())
 
 	stripped := strings.NewReplacer(bold, "", red, "", faint, "", reset, "").Replace(color.String())
 	if stripped != plain.String() {
