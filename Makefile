@@ -63,7 +63,7 @@ e2e: ## the tests with the real parts alone
 	else echo "passed, with every part"; fi
 
 apicurio: ## the embedded registry beside Apicurio's, by hand: needs Java 21, as java or at SILT_JAVA21 (its home)
-	SILT_APICURIO=1 $(GO) test -tags e2e -count=1 -timeout 30m -v -run AnswersAsApicurio ./test/e2e
+	SILT_APICURIO=1 CI=true $(GO) test -tags e2e -count=1 -timeout 30m -v -run AnswersAsApicurio ./test/e2e
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)

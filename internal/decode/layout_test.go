@@ -76,6 +76,9 @@ struct<offset:bigint,parsedValue:struct<a:string,n:int,c:string,s:struct<x:int>>
 func TestRowsWithoutAnIDComeBeforeParsedValue(t *testing.T) {
 	d := New(options(Permissive, ParsedValue, Offset), texts{1: flat})
 	got := decodeAll(d, column.Schema{}, recordsOf(0, message{}, message{value: []byte("{}")}, message{value: value(1, "x", 0)}, message{}))
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
 	same(t, got.text(), `
 struct<offset:bigint>
   offset=0

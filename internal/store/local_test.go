@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -145,9 +146,11 @@ func TestListFollowsLinksToFilesOnly(t *testing.T) {
 	l := newLocal(t, dir)
 	must(t, l.Put(ctx, "real/x", []byte("1234")))
 	for name, target := range map[string]string{"file": "real/x", "dangling": "nowhere", "folder": "real", "loop": "."} {
-		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Skip("no symbolic links here:", err)
+		err := os.Symlink(target, filepath.Join(dir, name))
+		if err != nil && runtime.GOOS == "windows" {
+			t.Skip("this user may make no symbolic links:", err)
 		}
+		must(t, err)
 	}
 	var got []string
 	for i, err := range l.List(ctx, "", "") {

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,25 +93,7 @@ type guideShell struct {
 	dir, bin string
 	demo     *exec.Cmd // runs in the other terminal
 	running  bool
-	printed  sharedBuffer
-}
-
-// A sharedBuffer is written to by a process and read by the test.
-type sharedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *sharedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *sharedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	printed  output
 }
 
 var demoAddress = regexp.MustCompile(`broker (\S+) · registry (\S+) `)
@@ -148,7 +128,7 @@ func (s *guideShell) GoesOn(text string) bool {
 
 func (s *guideShell) Start(text string) {
 	s.demo, s.running = s.command("exec "+text), true
-	s.printed = sharedBuffer{}
+	s.printed = output{}
 	s.demo.Stdout, s.demo.Stderr = &s.printed, &s.printed
 	if err := s.demo.Start(); err != nil {
 		s.t.Fatal(err)
