@@ -107,7 +107,19 @@ func (a *app) main(args []string) (status int) {
 	}()
 	a.machine = wantsJSON(args)
 	var flags cli
-	parser, err := kong.New(&flags, kong.Name("silt"),
+	parser := a.parser(&flags)
+	command, err := parser.Parse(args)
+	a.configure(flags)
+	if err != nil {
+		return a.fail(usage(err))
+	}
+	command.Bind(a)
+	return a.fail(command.Run())
+}
+
+// parser is the grammar of the command line; it fills in flags.
+func (a *app) parser(flags *cli) *kong.Kong {
+	parser, err := kong.New(flags, kong.Name("silt"),
 		kong.Description("Kafka to Delta Lake, exactly once, in one binary."),
 		kong.Writers(a.out, a.status),
 		kong.Vars{"version": versionOf(a.build).String(), "stopTimeout": microbatch.DefaultStopTimeout.String(),
@@ -118,13 +130,7 @@ func (a *app) main(args []string) (status int) {
 	if err != nil {
 		panic(err) // the struct tags above are wrong
 	}
-	command, err := parser.Parse(args)
-	a.configure(flags)
-	if err != nil {
-		return a.fail(usage(err))
-	}
-	command.Bind(a)
-	return a.fail(command.Run())
+	return parser
 }
 
 // configure applies the global flags; those of a command line that does not parse are as far as they were read.
