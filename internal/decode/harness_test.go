@@ -18,23 +18,6 @@ import (
 	"github.com/siltlake/silt/internal/stream"
 )
 
-func firstDifference(got, want string) string {
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range max(len(g), len(w)) {
-		a, b := "(end)", "(end)"
-		if i < len(g) {
-			a = g[i]
-		}
-		if i < len(w) {
-			b = w[i]
-		}
-		if a != b {
-			return fmt.Sprintf("line %d\ngot  %s\nwant %s", i+1, a, b)
-		}
-	}
-	return ""
-}
-
 // A texts is a registry: schemas by id, by text or by what it answers.
 type texts map[int32]any
 
