@@ -33,8 +33,8 @@ type DatagenOptions struct {
 }
 
 // Datagen runs a connector against the cluster and the registry of a pipeline file until ctx ends, which is a clean stop and no error, or
-// until the connector has ended: because its tasks made the records they were asked for, by a call to stop, or with an error. It returns what the tasks did in the
-// end.
+// until the connector has ended: because its tasks made the records they were asked for, by a call to stop, or with an error. It returns what
+// the tasks did in the end.
 func Datagen(ctx context.Context, p *config.Pipeline, o DatagenOptions) (datagen.Status, error) {
 	s, err := parse(p)
 	if err != nil {

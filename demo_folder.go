@@ -18,7 +18,7 @@ import (
 
 // What a demo's folder holds. Files that hold a key pair are for the owner alone.
 const (
-	demoState       = "demo.json" // ports and key pairs of the registry and of the connector's REST interface; it also says that a demo made the folder
+	demoState       = "demo.json" // ports and key pairs of the HTTP services; it also says that a demo made the folder
 	demoBrokerDir   = "broker"    // the broker's own: log, certificates, key pair
 	demoSecretsDir  = "secrets"   // a file for each value, which the pipeline refers to
 	demoPipeline    = "pipeline.yaml"
@@ -34,7 +34,8 @@ const (
 
 // demoFiles are what --clean removes beside the table, whose name the pipeline decided.
 var demoFiles = []string{
-	demoPipeline, demoConnector, demoOffsets, demoClient, demoLibrdkafka, demoRegistry, demoConnect, demoCA, demoSecretsDir, demoCheckpoints, demoBrokerDir, demoState,
+	demoPipeline, demoConnector, demoOffsets, demoClient, demoLibrdkafka, demoRegistry, demoConnect, demoCA, demoSecretsDir, demoCheckpoints,
+	demoBrokerDir, demoState,
 }
 
 // A demoFolder is the folder of a demo. It is one process's once the broker in it runs.

@@ -89,7 +89,8 @@ func (c *demoCmd) Run(a *app) error {
 			a.progress(c.Output, p, e)
 		},
 	})
-	if err != nil && ready.Pipeline != "" {
+	if status := problem.ExitStatus(err); status == problem.ExitBadRecord || status == problem.ExitSchemaChange {
+		// The next start meets the same records.
 		a.say("the pipeline is %s: change it there, then start the demo again", near(ready.Pipeline))
 	}
 	if err != nil || ready.Dir == "" {
@@ -134,7 +135,8 @@ func (a *app) introduce(r silt.DemoReady, rate float64) {
 	a.say("  %s table verify %s --scan", a.name, near(r.Table))
 	a.say("log in with another client")
 	a.say("  kcat -F %s -t %s -C -c 3", near(filepath.Join(r.Folder, "librdkafka.properties")), r.Topic)
-	a.say("  kafka-console-consumer --consumer.config %s --topic %s --bootstrap-server %s", near(filepath.Join(r.Folder, "client.properties")), r.Topic, r.Broker)
+	a.say("  kafka-console-consumer --consumer.config %s --topic %s --bootstrap-server %s",
+		near(filepath.Join(r.Folder, "client.properties")), r.Topic, r.Broker)
 	a.say("  %s has the registry's URL and key pair", near(filepath.Join(r.Folder, "registry.properties")))
 	a.say("")
 }

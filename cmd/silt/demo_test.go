@@ -21,7 +21,8 @@ func TestADemoThatFailsNamesItsPipeline(t *testing.T) {
 	if status := f.main("demo", "--dir", dir); status != problem.ExitBadRecord {
 		t.Errorf("exit status %d", status)
 	}
-	for _, want := range []string{"E4001 the value has 4 bytes", "the pipeline is " + filepath.Join(dir, "pipeline.yaml") + ": change it there"} {
+	pipeline := "the pipeline is " + filepath.Join(dir, "pipeline.yaml") + ": change it there"
+	for _, want := range []string{"E4001 the value has 4 bytes", pipeline} {
 		if !strings.Contains(f.stderr.String(), want) {
 			t.Errorf("stderr lacks %q:\n%s", want, f.stderr.String())
 		}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestCommandsOfTheREADMEExist: the README's indented lines need a cluster or minutes, and are not typed by the tests of the guides. What they
-// name exists all the same: make's targets, silt's commands with their flags, packages.
+// TestCommandsOfTheREADMEExist: the README's indented lines need a cluster or minutes, and are not typed by the tests of the guides. What
+// they name exists all the same: make's targets, silt's commands with their flags, packages.
 func TestCommandsOfTheREADMEExist(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
