@@ -359,7 +359,8 @@ func (c *Connector) Wait(ctx context.Context) error {
 	return s.Failure()
 }
 
-// Await returns the status once it is as wanted, or the context's error. A status that lasted a moment only may be missed.
+// Await returns the status once its states are as wanted, or the context's error. It looks again when a state changes, not when a record is
+// written; a state that lasted a moment only may be missed.
 func (c *Connector) Await(ctx context.Context, wanted func(Status) bool) (Status, error) {
 	for {
 		c.mu.Lock()
