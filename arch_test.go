@@ -30,6 +30,7 @@ var layers = []map[string][]string{
 		"delta":      {"store", "parquet"},
 		"checkpoint": {"store", "stream"},
 		"datagen":    {"kafka", "registry", "avro"},
+		"cloud":      {"option", "store"},
 	},
 	5: {
 		"table":  {"option", "stream", "delta", "parquet", "store"},

@@ -1,0 +1,78 @@
+package cloud
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/siltlake/silt/internal/store"
+)
+
+// A backend is one cloud's object store, rooted at a Place. Every call is one attempt: it neither retries nor waits, and an SDK below it is
+// told not to. Keys are those of store.Store, checked, and relative to the place. All methods may be called concurrently.
+type backend interface {
+	// put writes an object in one request; with ifAbsent only if there is none of the key (failure kind exists).
+	put(ctx context.Context, key string, data []byte, ifAbsent bool) error
+	// get opens n bytes from off, n < 0 meaning all to the end; fewer if the object ends before. size is that of the whole object. A range
+	// that begins at or behind the end gives no bytes and no error.
+	get(ctx context.Context, key string, off, n int64) (body io.ReadCloser, size int64, err error)
+	// list returns one page of the objects whose keys begin with prefix, in the order of bytes. page is "" for the first and then the next of
+	// the call before; next "" ends. after is a hint where to begin, for the first page: keys that are not greater may come all the same.
+	// Markers of directories (ADLS Gen2's hdi_isfolder, keys that end in '/') are left out.
+	list(ctx context.Context, prefix, after, page string) (objects []store.Info, next string, err error)
+	// delete removes an object; that there is none may be an error of kind notFound.
+	delete(ctx context.Context, key string) error
+
+	// begin begins an upload in parts. Two uploads of one key never share a part.
+	begin(ctx context.Context, key string) (multipart, error)
+	// clean gives up the unfinished uploads below folder that were begun before the given time, and returns how many. A cloud in which they
+	// expire by themselves returns 0.
+	clean(ctx context.Context, folder string, before time.Time) (int, error)
+
+	// failure says what an error of one of the others means. It is never called with nil.
+	failure(err error) failure
+	// renew makes later calls use credentials that are read anew; changed says whether they differ from those before.
+	renew(ctx context.Context) (changed bool, err error)
+}
+
+// A multipart is an upload in parts. Its calls come one after the other, each an attempt that may be repeated with the same arguments until
+// it succeeds.
+type multipart interface {
+	// part sends part n, counted from 0, of exactly partSize bytes.
+	part(ctx context.Context, n int, data []byte) error
+	// finish sends what is left, fewer than partSize bytes and possibly none, as part n, and makes the object, if its key has none yet
+	// (failure kind exists).
+	finish(ctx context.Context, n int, rest []byte) error
+	// cancel gives the upload up.
+	cancel(ctx context.Context) error
+}
+
+// partSize is the size of the parts of an upload: S3 wants at least 5 MiB, GCS a multiple of 256 KiB.
+const partSize = 8 << 20
+
+// A kind is what an error means for what is done next.
+type kind uint8
+
+const (
+	// transient: no answer, or one that says nothing (500, 503 without more, a reset). Whether the request was applied is not known.
+	transient kind = iota
+	// refused: nothing was applied and asking again may help: 429, S3's SlowDown and 409 ConditionalRequestConflict, a connection that was
+	// never made.
+	refused
+	notFound   // there is no such object
+	noBucket   // there is no such container or bucket
+	exists     // the key has an object, and the request said if absent
+	loggedOut  // the credentials are wrong or expired: 401, Azure's 403 AuthenticationFailed, S3's ExpiredToken, InvalidAccessKeyId, ...
+	denied     // the credentials are right and lack the permission
+	unsafeTLS  // the certificate does not verify
+	unworkable // any other answer that will be the same next time: 400, 501, a redirect to another region
+)
+
+// A failure is an error understood.
+type failure struct {
+	kind kind
+	// after is Retry-After (or x-ms-retry-after-ms), 0 if the answer had none.
+	after time.Duration
+	// code is the cloud's own name of the error, for messages: AuthorizationPermissionMismatch; "" if there was no answer.
+	code string
+}
