@@ -36,7 +36,7 @@ type backend interface {
 }
 
 // A multipart is an upload in parts. Its calls come one after the other, each an attempt that may be repeated with the same arguments until
-// it succeeds.
+// it succeeds, or fails with kind uploadGone.
 type multipart interface {
 	// part sends part n, counted from 0, of exactly partSize bytes.
 	part(ctx context.Context, n int, data []byte) error
@@ -65,6 +65,7 @@ const (
 	loggedOut  // the credentials are wrong or expired: 401, Azure's 403 AuthenticationFailed, S3's ExpiredToken, InvalidAccessKeyId, ...
 	denied     // the credentials are right and lack the permission
 	unsafeTLS  // the certificate does not verify
+	uploadGone // the unfinished upload expired or was given up elsewhere; its parts are lost, and only a new one helps
 	unworkable // any other answer that will be the same next time: 400, 501, a redirect to another region
 )
 
