@@ -54,6 +54,8 @@ var reveals = map[string]string{
 	"internal/option/parser.go Parser.Size":      "a number",
 	"internal/option/parser.go Parser.Duration":  "a time span",
 	"internal/broker/users.go users.add":         "a new user's password, for the credentials that are kept of it",
+	"internal/cloud/given.go reader.text":        "options that are no secrets by nature",
+	"internal/cloud/given.go reader.flag":        "true or false",
 	"internal/config/config.go walker.path":      "a path",
 	"internal/kafka/client.go Options.login":     "user and password, for SASL PLAIN",
 	"internal/kafka/options.go parseBrokers":     "addresses of brokers",

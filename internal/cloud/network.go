@@ -1,0 +1,41 @@
+package cloud
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// unanswered says what an error means for which there is no answer of the cloud: a connection that was never made applied nothing, any
+// other error leaves it open.
+func unanswered(err error) failure {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return failure{kind: unsafeTLS}
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return failure{kind: refused}
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return failure{kind: refused}
+	}
+	return failure{kind: transient}
+}
+
+// retryAfter reads the header Retry-After of an answer: seconds, or a date (RFC 9110 section 10.2.3). 0: there is none.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if text == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
