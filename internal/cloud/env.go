@@ -3,6 +3,7 @@ package cloud
 import (
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/siltlake/silt/internal/option"
@@ -21,4 +22,20 @@ type Env struct {
 	Log       *slog.Logger
 	// Secrets is told the credentials that came from elsewhere than the pipeline file: the environment, a profile, a token service.
 	Secrets *secret.Scrubber
+}
+
+// getenv looks up a variable of the environment.
+func (e Env) getenv(name string) (string, bool) {
+	if e.Getenv == nil {
+		return os.LookupEnv(name)
+	}
+	return e.Getenv(name)
+}
+
+// now is the time.
+func (e Env) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
 }
