@@ -1,0 +1,256 @@
+package cloud
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
+)
+
+// Options are those of sink.storageOptions, for any number of places. The zero value is none: what is needed is taken from the environment.
+type Options struct{ set []setting }
+
+// A setting is one option of the file for one cloud: allow_http is one of each.
+type setting struct {
+	spec  spec
+	owner string // the account or bucket in its name; "" if it is for all
+	value option.Value
+}
+
+// specs are the options of all clouds.
+func specs() []spec { return nil }
+
+// Sensitive says whether the value of an option is a secret, wherever it came from, and whether there is such an option. Config asks it of
+// each key of the section.
+func Sensitive(key string) (sensitive, known bool) {
+	for _, m := range match(specs(), key) {
+		sensitive, known = sensitive || m.spec.secret, true
+	}
+	return sensitive, known
+}
+
+// hadoopPrefix is what stands before Hadoop's options in the configuration of Spark.
+const hadoopPrefix = "spark.hadoop."
+
+// A named is a spec that a key names.
+type named struct {
+	spec  spec
+	owner string
+}
+
+// match returns the specs that key names, at most one a cloud, with the account or bucket in it.
+func match(specs []spec, key string) []named {
+	key = strings.TrimPrefix(strings.ToLower(key), hadoopPrefix)
+	var out []named
+	for _, s := range specs {
+		for _, name := range append([]string{s.name}, s.others...) {
+			if owner, ok := matches(name, key); ok {
+				out = append(out, named{s, owner})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// azureEndpoint is what follows ACCOUNT in the names of Hadoop's options: the endpoint of either service of any Azure cloud.
+var azureEndpoint = `(?:\.(?:dfs|blob)\.(?:` + strings.ReplaceAll(strings.Join(azureSuffixes, "|"), ".", `\.`) + `))`
+
+// matches compares a lower-case key with an option's name, and returns the account or bucket in it.
+func matches(name, key string) (owner string, ok bool) {
+	if !strings.Contains(name, "ACCOUNT") && !strings.Contains(name, "BUCKET") {
+		return "", strings.EqualFold(name, key)
+	}
+	// The service and the suffix may be those of any Azure cloud, and be left out where the name has none.
+	name = strings.NewReplacer("ACCOUNT.dfs.core.windows.net", "\x00", "ACCOUNT", "\x01", "BUCKET", "\x02").Replace(name)
+	name = strings.ToLower(regexp.QuoteMeta(name))
+	name = strings.NewReplacer("\x00", "([a-z0-9]+)"+azureEndpoint, "\x01", "([a-z0-9]+)"+azureEndpoint+"?", "\x02", "([a-z0-9][a-z0-9._-]*)").Replace(name)
+	if m := regexp.MustCompile("^" + name + "$").FindStringSubmatch(key); m != nil {
+		return m[1], true
+	}
+	return "", false
+}
+
+// spelled is an option's name as it is written for a place; ok is false if the place lacks what stands in it.
+func spelled(name string, p Place) (text string, ok bool) {
+	if strings.Contains(name, "ACCOUNT") && p.Account == "" {
+		return "", false
+	}
+	name = strings.ReplaceAll(name, "ACCOUNT.dfs.core.windows.net", "ACCOUNT.dfs."+p.Suffix)
+	return strings.NewReplacer("ACCOUNT", p.Account, "BUCKET", p.Bucket).Replace(name), true
+}
+
+// ParseOptions reads the section sink.storageOptions, which is for the stores of all places: those of the table and the checkpoint. Every
+// option must be one of a place's cloud, and of its account or bucket if its name holds one.
+func ParseOptions(vs option.Values, places ...Place) (Options, []*problem.Problem) {
+	return readOptions(specs(), vs, places)
+}
+
+// readOptions finds out which options are given, for which cloud, account and bucket.
+func readOptions(specs []spec, vs option.Values, places []Place) (o Options, problems []*problem.Problem) {
+	for _, v := range vs.All() {
+		found := match(specs, v.Key)
+		set, q := usable(specs, v, found, places)
+		if q != nil {
+			problems = append(problems, q.At(v.Pos))
+			continue
+		}
+		for _, s := range set {
+			if i := slices.IndexFunc(o.set, s.same); i >= 0 {
+				problems = append(problems, problem.New(problem.Conflict, "%s and %s are the same option", o.set[i].value.Key, v.Key).At(v.Pos).
+					Fix("remove one of them"))
+				break
+			}
+			o.set = append(o.set, s)
+		}
+	}
+	return o, problems
+}
+
+// same says whether both are one option of one place, in two spellings.
+func (s setting) same(t setting) bool {
+	return s.spec.cloud == t.spec.cloud && s.spec.name == t.spec.name && s.owner == t.owner
+}
+
+// usable returns the settings that an option makes, or why it makes none.
+func usable(specs []spec, v option.Value, found []named, places []Place) (set []setting, q *problem.Problem) {
+	if len(found) == 0 {
+		return nil, unknown(specs, v.Key, places)
+	}
+	for _, f := range found {
+		if !slices.ContainsFunc(places, func(p Place) bool { return p.Cloud == f.spec.cloud }) {
+			q = cmp.Or(q, otherCloud(v.Key, f.spec.cloud, places))
+			continue
+		}
+		if f.spec.unsupported != "" {
+			return nil, problem.New(problem.Unsupported, "%s is not supported", v.Key).Fix("%s", f.spec.unsupported)
+		}
+		if f.owner != "" && !slices.ContainsFunc(places, f.belongs) {
+			q = cmp.Or(q, otherOwner(v.Key, f, places))
+			continue
+		}
+		set = append(set, setting{f.spec, f.owner, hidden(v, f.spec)})
+	}
+	if len(set) > 0 {
+		q = nil
+	}
+	if q == nil && v.IsList {
+		q = problem.New(problem.InvalidValue, "%s is a list; want a single value", v.Key)
+	}
+	return set, q
+}
+
+// hidden makes a secret of a value that is one by nature, though it stands in the file itself.
+func hidden(v option.Value, s spec) option.Value {
+	if s.secret && !v.IsSecret && !v.IsList {
+		v.IsSecret, v.Secret, v.Text = true, secret.New(v.Text), ""
+	}
+	return v
+}
+
+// belongs says whether the account or bucket in an option's name is the place's. A place without an account (az://container) may be in any.
+func (n named) belongs(p Place) bool {
+	if p.Cloud != n.spec.cloud {
+		return false
+	}
+	if p.Cloud == Azure {
+		return p.Account == n.owner || p.Account == ""
+	}
+	return p.Bucket == n.owner
+}
+
+// unknown is the problem of a key that no cloud has.
+func unknown(specs []spec, key string, places []Place) *problem.Problem {
+	q := problem.New(problem.UnknownOption, "unknown option %q in sink.storageOptions", key)
+	var names []string
+	for _, s := range specs {
+		for _, p := range places {
+			if p.Cloud != s.cloud || s.unsupported != "" {
+				continue
+			}
+			for _, name := range append([]string{s.name}, s.others...) {
+				if text, ok := spelled(name, p); ok {
+					names = append(names, text)
+				}
+			}
+		}
+	}
+	prefix := ""
+	if strings.HasPrefix(strings.ToLower(key), hadoopPrefix) {
+		prefix = hadoopPrefix
+	}
+	if n := problem.Nearest(key[len(prefix):], names); n != "" {
+		q.Message += fmt.Sprintf("; did you mean %q?", prefix+n)
+	}
+	return q.Fix("docs/storage-options.md lists all options")
+}
+
+// otherCloud is the problem of an option of a cloud in which no place is.
+func otherCloud(key string, c Cloud, places []Place) *problem.Problem {
+	if len(places) == 0 {
+		return problem.New(problem.Conflict, "%s is an option of %s, and table and checkpoint are on local disk", key, c).
+			Fix("remove it, or give the table or the checkpoint a path in an object store")
+	}
+	return problem.New(problem.Conflict, "%s is an option of %s, and no path is there", key, c).Fix("remove it; the paths are %s", texts(places))
+}
+
+// otherOwner is the problem of an option of an account or a bucket in which no place is.
+func otherOwner(key string, n named, places []Place) *problem.Problem {
+	what := "bucket"
+	if n.spec.cloud == Azure {
+		what = "storage account"
+	}
+	var owners []string
+	for _, p := range places {
+		owner := p.Bucket
+		if p.Cloud == Azure {
+			owner = p.Account
+		}
+		if p.Cloud == n.spec.cloud && !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	q := problem.New(problem.Conflict, "%s is for the %s %q, and no path is in it", key, what, n.owner).Fix("remove it; the paths are %s", texts(places))
+	if near := problem.Nearest(n.owner, owners); near != "" {
+		q.Message += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return q
+}
+
+// texts are the places as the user wrote them.
+func texts(places []Place) string {
+	var out []string
+	for _, p := range places {
+		if !slices.Contains(out, p.Text) {
+			out = append(out, p.Text)
+		}
+	}
+	return strings.Join(out, " and ")
+}
+
+// given returns the options of one place. One that names the place's account or bucket is taken before one that names none, as Hadoop takes
+// it.
+func (o Options) given(p Place) given {
+	g := given{}
+	general := given{}
+	for _, s := range o.set {
+		switch {
+		case s.spec.cloud != p.Cloud:
+		case s.owner == "":
+			general[s.spec.name] = s.value
+		case (named{s.spec, s.owner}).belongs(p):
+			g[s.spec.name] = s.value
+		}
+	}
+	for name, v := range general {
+		if _, ok := g[name]; !ok {
+			g[name] = v
+		}
+	}
+	return g
+}
