@@ -1,8 +1,10 @@
 package config
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -27,7 +29,8 @@ type resolver struct {
 type resolution struct {
 	*resolver
 	section, key string
-	parts        []string // what references gave
+	pieces       []secret.Secret // of the texts, in their order: what stands in the file and what references gave
+	given        []secret.Secret // what references gave
 	problems     problem.List
 }
 
@@ -44,30 +47,34 @@ func (r *resolution) resolve(text string, where problem.Location) string {
 		return text
 	}
 	var b strings.Builder
+	add := func(piece secret.Secret) {
+		r.pieces = append(r.pieces, piece)
+		b.WriteString(piece.Reveal())
+	}
 	for {
 		i := strings.Index(text, "${")
 		if i < 0 {
-			b.WriteString(text)
+			add(secret.New(text))
 			break
 		}
 		if i > 0 && text[i-1] == '$' {
-			b.WriteString(text[:i-1] + "${")
+			add(secret.New(text[:i-1] + "${"))
 			text = text[i+2:]
 			continue
 		}
-		b.WriteString(text[:i])
+		add(secret.New(text[:i]))
 		reference, rest, ok := strings.Cut(text[i+2:], "}")
 		if !ok {
 			r.report(where, problem.InvalidValue, "a ${ in %s is not closed by }", r.key).Fix("write $${ for the characters ${ themselves")
-			b.WriteString(text[i:])
+			add(secret.New(text[i:]))
 			break
 		}
 		value, p := r.reference(reference)
 		if p != nil {
 			r.problems = append(r.problems, p.At(where))
-			value = "${" + reference + "}"
+			value = secret.New("${" + reference + "}")
 		}
-		if b.WriteString(value); r.total+b.Len() > maxValueBytes {
+		if add(value); r.total+b.Len() > maxValueBytes {
 			r.report(where, problem.TooLarge, "the values are larger than %s with references resolved", option.FormatSize(maxValueBytes))
 			return ""
 		}
@@ -81,67 +88,78 @@ func (r *resolution) resolve(text string, where problem.Location) string {
 var databricks = regexp.MustCompile(`\{\{\s*secrets/([^{}]*?)\s*\}\}`)
 
 // reference gives the value of one reference, without its ${ and }.
-func (r *resolution) reference(text string) (string, *problem.Problem) {
+func (r *resolution) reference(text string) (value secret.Secret, p *problem.Problem) {
 	provider, rest, ok := strings.Cut(text, ":")
 	switch {
 	case !ok && envName.MatchString(text):
-		return "", problem.New(problem.InvalidValue, "${%s} names no provider; did you mean ${env:%s}?", text, text).
+		return value, problem.New(problem.InvalidValue, "${%s} names no provider; did you mean ${env:%s}?", text, text).
 			Fix("write $${ for the characters ${ themselves")
 	case provider == "env":
 		return r.environment(rest)
 	case provider == "file":
 		return r.file(rest)
 	case provider == "secret" || provider == "dir":
-		return "", problem.New(problem.Unsupported, "${%s} is not supported yet", text).Fix("%s", useReference)
+		return value, problem.New(problem.Unsupported, "${%s} is not supported yet", text).Fix("%s", useReference)
 	}
-	p := problem.New(problem.InvalidValue, "unknown provider %q in ${%s}", provider, text).Fix("%s", useReference)
+	p = problem.New(problem.InvalidValue, "unknown provider %q in ${%s}", provider, text).Fix("%s", useReference)
 	if n := problem.Nearest(provider, []string{"env", "file", "secret", "dir"}); n != "" {
 		p.Message += "; did you mean \"" + n + "\"?"
 	}
-	return "", p
+	return value, p
 }
 
 // environment gives a variable's value. An empty variable counts as one that is not set: a secret that was forgotten looks like that.
-func (r *resolution) environment(text string) (string, *problem.Problem) {
+func (r *resolution) environment(text string) (value secret.Secret, p *problem.Problem) {
 	name, fallback, hasFallback := strings.Cut(text, ":")
 	if !envName.MatchString(name) {
-		return "", problem.New(problem.InvalidValue, "%q is no name of an environment variable", name)
+		return value, problem.New(problem.InvalidValue, "%q is no name of an environment variable", name)
 	}
-	value, ok := r.env(name)
+	found, ok := r.env(name)
 	switch {
-	case value != "":
-		r.parts = append(r.parts, value)
+	case found != "":
+		value = secret.New(found) // a process's environment does not change
+		r.given = append(r.given, value)
 		return value, nil
 	case hasFallback:
-		return fallback, nil
+		return secret.New(fallback), nil
 	case ok:
-		return "", problem.New(problem.SecretUnresolved, "the environment variable %s is empty", name).
+		return value, problem.New(problem.SecretUnresolved, "the environment variable %s is empty", name).
 			Fix("give it a value, or allow the empty one: ${env:%s:}", name)
 	}
-	return "", problem.New(problem.SecretUnresolved, "the environment variable %s is not set", name).
+	return value, problem.New(problem.SecretUnresolved, "the environment variable %s is not set", name).
 		Fix("set it, or give a default: ${env:%s:value}", name)
 }
 
-// file gives a file's content without the line break at its end, which editors and echo add.
-func (r *resolution) file(name string) (string, *problem.Problem) {
+// file gives a file's content.
+func (r *resolution) file(name string) (value secret.Secret, p *problem.Problem) {
 	if name == "" {
-		return "", problem.New(problem.InvalidValue, "${file:} names no file")
+		return value, problem.New(problem.InvalidValue, "${file:} names no file")
 	}
+	text, err := r.read(name)
+	if err != nil {
+		return value, problem.New(problem.SecretUnresolved, "%w", err)
+	}
+	value = secret.Renewable(text, secret.Origin{Read: func(context.Context) (string, error) { return r.read(name) }})
+	r.given = append(r.given, value)
+	return value, nil
+}
+
+// read returns a file's content without the line break at its end, which editors and echo add.
+func (r *resolver) read(name string) (string, error) {
 	data, err := r.readFile(name, MaxSecretBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", problem.New(problem.SecretUnresolved, "there is no file %s", name)
+		return "", fmt.Errorf("there is no file %s", name)
 	case err != nil:
-		return "", problem.New(problem.SecretUnresolved, "the file %s cannot be read: %w", name, reason(err))
+		return "", fmt.Errorf("the file %s cannot be read: %w", name, reason(err))
 	case len(data) > MaxSecretBytes:
-		return "", problem.New(problem.SecretUnresolved, "the file %s is larger than %s", name, option.FormatSize(MaxSecretBytes))
+		return "", fmt.Errorf("the file %s is larger than %s", name, option.FormatSize(MaxSecretBytes))
 	}
-	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if value == "" {
-		return "", problem.New(problem.SecretUnresolved, "the file %s is empty", name)
+	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if text == "" {
+		return "", fmt.Errorf("the file %s is empty", name)
 	}
-	r.parts = append(r.parts, value)
-	return value, nil
+	return text, nil
 }
 
 // json turns a mapping or list into what encoding/json prints as the same document.
@@ -176,20 +194,22 @@ func (r *resolution) report(where problem.Location, code problem.Code, format st
 }
 
 // finish makes the option's value. It is a secret if the option is one by nature, or if any part of it came from a reference and the
-// option is not one of those that are plain by nature.
-func (r *resolution) finish(v option.Value, text string) option.Value {
-	login := userinfo(text)
-	if !sensitive(r.section, r.key) && login == "" && (len(r.parts) == 0 || plain(r.section, r.key)) {
+// option is not one of those that are plain by nature. A scalar is renewed with what its references name.
+func (r *resolution) finish(v option.Value, text string, scalar bool) option.Value {
+	if !sensitive(r.section, r.key) && userinfo(text) == "" && (len(r.given) == 0 || plain(r.section, r.key)) {
 		v.Text = text
 		return v
 	}
 	v.IsSecret, v.Secret = true, secret.New(text)
-	known := r.parts
+	if scalar {
+		v.Secret = secret.Join(r.pieces...)
+	}
+	known := r.given
 	if len(r.problems) == 0 { // otherwise the text is a reference, which the message names
-		known = append(known, text, login, password(r.key, text))
+		known = append(known, v.Secret, v.Secret.Map(userinfo), v.Secret.Map(func(text string) string { return password(r.key, text) }))
 	}
 	for _, s := range known {
-		r.scrubber.Add(secret.New(s))
+		r.scrubber.Add(s)
 	}
 	return v
 }

@@ -77,7 +77,7 @@ func TestWhatIsASecretDependsOnTheOption(t *testing.T) {
 	}
 	for _, tt := range tests {
 		r := newResolver(env).start(tt.section, tt.key)
-		v := r.finish(option.Value{}, r.resolve(tt.text, problem.Location{}))
+		v := r.finish(option.Value{}, r.resolve(tt.text, problem.Location{}), true)
 		if v.IsSecret != tt.want || v.IsSecret && v.Text != "" {
 			t.Errorf("%s %s: %s: got %+v", tt.section, tt.key, tt.text, v)
 		}
@@ -104,6 +104,28 @@ func TestPasswordsInsideOtherValues(t *testing.T) {
 		"https://u@h": ""} {
 		if got := userinfo(text); got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestASecretOfAFileIsRenewedWithAllThatIsMadeOfIt(t *testing.T) {
+	files := map[string]string{"/jaas": `x.PlainLoginModule required username="u" password="old-jaas";`, "/key": "old-key", "/secret": "old-secret"}
+	r := newResolver(files)
+	values := map[string]option.Value{}
+	for key, text := range map[string]string{"kafka.sasl.jaas.config": "${file:/jaas}", "basic.auth.user.info": "${file:/key}:$${x}:${file:/secret}"} {
+		res := r.start("source.kafka", key)
+		values[key] = res.finish(option.Value{}, res.resolve(text, problem.Location{}), true)
+	}
+	files["/jaas"], files["/secret"] = strings.Replace(files["/jaas"], "old-jaas", "new-jaas", 1), "new-secret"
+	for key, want := range map[string]string{"kafka.sasl.jaas.config": files["/jaas"], "basic.auth.user.info": "old-key:${x}:new-secret"} {
+		s := values[key].Secret
+		if changed, err := s.Renew(t.Context()); !changed || err != nil || s.Reveal() != want {
+			t.Errorf("%s: got %s, %v, %v", key, s.Reveal(), changed, err)
+		}
+	}
+	for _, text := range []string{"old-jaas", "new-jaas", "old-secret", "new-secret"} {
+		if got := r.scrubber.String(text); got != secret.Redacted {
+			t.Errorf("%s is printed as %s", text, got)
 		}
 	}
 }

@@ -188,7 +188,7 @@ func (w *walker) text(name, key string, pos problem.Location, n *node) option.Va
 		w.faulty[pos] = true
 		w.problems = append(w.problems, p)
 	}
-	return r.finish(v, text)
+	return r.finish(v, text, n.kind == scalar)
 }
 
 // override applies -s path=value. A member of trigger replaces the others: they exclude each other, and the user has chosen.

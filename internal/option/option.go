@@ -36,6 +36,15 @@ func (v Value) Reveal() string {
 	return v.Text
 }
 
+// AsSecret returns the value as a secret, whether or not it was written as one. Parts of it are made by its Map, so that they are renewed
+// with it.
+func (v Value) AsSecret() secret.Secret {
+	if v.IsSecret {
+		return v.Secret
+	}
+	return secret.New(v.Text)
+}
+
 // Shown returns the text as it may be printed.
 func (v Value) Shown() string {
 	if v.IsSecret {

@@ -84,13 +84,13 @@ func (p *Parser) String(key, fallback string) string {
 	return fallback
 }
 
-// Secret returns the option as a secret, whether or not it was written as one.
+// Secret returns the option as a secret, whether or not it was written as one; one that came from a provider can be renewed.
 func (p *Parser) Secret(key string) secret.Secret {
 	v, ok := p.scalar(key)
 	if !ok {
 		return secret.Secret{}
 	}
-	return secret.New(v.Reveal())
+	return v.AsSecret()
 }
 
 // Enum returns the option if it is one of the choices, compared ignoring case and given back in the choice's spelling.

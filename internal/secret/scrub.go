@@ -24,9 +24,14 @@ type Scrubber struct {
 	forms []string // longest first, so that no form leaves the rest of a longer one
 }
 
-// Add makes the scrubber look for s; values shorter than 4 bytes are not looked for.
+// Add makes the scrubber look for s, and for what s becomes when it is renewed, as long as s lives; values shorter than 4 bytes are not
+// looked for. What s was before stays known: it may be valid still.
 func (c *Scrubber) Add(s Secret) {
-	v := s.value
+	s.leaves(func(l *leaf) { l.follow(follower{c, s.node}) })
+	c.add(s.value())
+}
+
+func (c *Scrubber) add(v string) {
 	if len(v) < minScrubbed {
 		return
 	}

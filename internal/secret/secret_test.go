@@ -13,10 +13,12 @@ import (
 
 func TestASecretNeverPrints(t *testing.T) {
 	const canary = `can"ary+/=value`
+	unexported := New(canary) // fmt may not call its methods
 	s := struct {
 		Password Secret
 		p        *Secret
-	}{New(canary), &Secret{canary}}
+		hidden   Secret
+	}{New(canary), &unexported, unexported}
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, nil))
 	log.Info("config", "secret", s.Password, "struct", s)
@@ -25,6 +27,7 @@ func TestASecretNeverPrints(t *testing.T) {
 		fmt.Fprintf(&out, verb+"\n", &s.Password)
 	}
 	fmt.Fprintf(&out, "%v %+v %s\n", s, s, s.p)
+	fmt.Fprintf(&out, "%v %+v %#v\n", s.hidden, &s, s)
 	if err := json.NewEncoder(&out).Encode(s); err != nil {
 		t.Fatal(err)
 	}
