@@ -16,6 +16,8 @@ var uncaught = map[string]string{
 	"internal/delta/commit.go linger":               "sets a timer, cancels",
 	"internal/kafka/producer.go Client.NewProducer": "cancels",
 	"internal/table/maintain.go maintainer.close":   "cancels",
+	"internal/cloud/retry.go Store.once":            "cancels",
+	"internal/cloud/upload.go upload.Commit":        "cancels",
 }
 
 // besideQueries are packages that a query does not run in.

@@ -56,9 +56,11 @@ type kind uint8
 const (
 	// transient: no answer, or one that says nothing (500, 503 without more, a reset). Whether the request was applied is not known.
 	transient kind = iota
-	// refused: nothing was applied and asking again may help: 429, S3's SlowDown and 409 ConditionalRequestConflict, a connection that was
-	// never made.
+	// refused: nothing was applied and asking again may help: 429, S3's SlowDown, a connection that was never made.
 	refused
+	// contended: nothing was applied, for another write of this very object is under way or was a moment ago: S3's 409
+	// ConditionalRequestConflict, GCS's 429 of an object that is written more than once a second. It says nothing against the store.
+	contended
 	notFound   // there is no such object
 	noBucket   // there is no such container or bucket
 	exists     // the key has an object, and the request said if absent

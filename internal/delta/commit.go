@@ -187,6 +187,9 @@ func (c *committer) put(ctx context.Context, version int64, data []byte) (ours b
 		case there:
 			return ours, nil
 		case errors.Is(err, fs.ErrPermission) && sends == 0:
+			if len(problem.Of(err)) > 0 { // of a store that knows which right is missing
+				return false, notCommitted(err)
+			}
 			return false, notCommitted(problem.New(problem.PathNotWritable, "the table's log cannot be written: %w", err).At(c.log.where(logFolder)))
 		case sends+1 == maxSends || ctx.Err() != nil:
 			return false, &UnknownError{version, c.t.Info.TxnID, err}

@@ -63,6 +63,10 @@ const (
 	NoTable             Code = "E5005"
 	UnsafeStore         Code = "E5006" // no put-if-absent
 	CountMismatch       Code = "E5007" // files and report disagree: a fault of silt's own, nothing was committed
+	StoreLogin          Code = "E5008" // the store does not take the credentials
+	StoreDenied         Code = "E5009" // it takes them, and they lack a right
+	NoBucket            Code = "E5010" // there is no such bucket or container
+	StoreTLS            Code = "E5011" // the store's certificate does not verify
 
 	CorruptCheckpoint Code = "E6001"
 	Fenced            Code = "E6002" // another run of the same query
@@ -101,7 +105,8 @@ var exits = map[Code]int{
 	IncompatibleSchema: ExitSchemaChange,
 
 	PathNotWritable: ExitUsage, StoreFailed: ExitUnavailable, UnsupportedProtocol: ExitUsage, CorruptLog: ExitFailed, NoTable: ExitUsage,
-	UnsafeStore: ExitUsage, CountMismatch: ExitFailed,
+	UnsafeStore: ExitUsage, CountMismatch: ExitFailed, StoreLogin: ExitUnavailable, StoreDenied: ExitUnavailable, NoBucket: ExitUsage,
+	StoreTLS: ExitUnavailable,
 
 	CorruptCheckpoint: ExitFailed, Fenced: ExitFenced, Diverged: ExitFenced, TableInUse: ExitFenced, OtherSource: ExitUsage,
 

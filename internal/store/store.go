@@ -57,13 +57,15 @@ type Store interface {
 	// Put writes an object, or replaces it whole: a reader sees the old bytes or the new. It is durable when Put returns nil.
 	Put(ctx context.Context, key string, data []byte) error
 	// PutIfAbsent writes an object that is not there yet, whole and durable. Of any number of writers of one key exactly one gets Created.
-	// With Unknown the error says why; with Created and Exists it is nil. An error with Exists never occurs.
+	// With Unknown the error says why, and only if it matches fs.ErrPermission or fs.ErrInvalid is it certain that nothing was or will be
+	// written; with Created and Exists it is nil. A store that is not sure who wrote what is there says Unknown, even if the bytes are
+	// the caller's.
 	PutIfAbsent(ctx context.Context, key string, data []byte) (Outcome, error)
 	// Create begins an object that is written as a stream. Its key must be new: nothing else ever writes it.
 	Create(ctx context.Context, key string) (Upload, error)
 	// Get reads an object of at most limit bytes; a larger one is ErrTooLarge.
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
-	// Open opens an object for reading at any place.
+	// Open opens an object for reading at any place. ctx is that of the reads as well.
 	Open(ctx context.Context, key string) (Object, error)
 	// List yields the objects whose keys begin with prefix and are greater than after, in the order of bytes. Unfinished uploads and
 	// hidden objects are left out. A prefix under which nothing is yields nothing. After an error it yields nothing more.
@@ -116,6 +118,12 @@ func CheckKey(key string) error {
 		return fmt.Errorf("%q is no key: %w", key, fs.ErrInvalid)
 	}
 	return nil
+}
+
+// CheckPrefix returns an error if no key can begin with prefix: it would be no key whatever followed.
+func CheckPrefix(prefix string) error {
+	_, err := prefixFolder(prefix)
+	return err
 }
 
 // prefixFolder returns the folder in which every key that begins with prefix lies, "" being the root, or an error if no key can.

@@ -1,0 +1,215 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/store"
+)
+
+// UploadMemory is the most that one upload holds, whatever the size of its object: the part that is being filled and the one that is being
+// sent.
+const UploadMemory = 2 * partSize
+
+// cancelTime is how long the parts of an upload that failed are removed. What is left expires, or is cleaned.
+const cancelTime = 5 * time.Second
+
+// Create implements store.Store. Nothing is sent before the first part is full or Commit; ctx is that of the parts.
+func (s *Store) Create(ctx context.Context, key string) (store.Upload, error) {
+	if err := begin(ctx, opUpload, key); err != nil {
+		return nil, err
+	}
+	u := &upload{s: s, key: key, sent: make(chan error, 1)}
+	u.ctx, u.cancel = context.WithCancel(ctx)
+	return u, nil
+}
+
+// An upload gathers a part while the one before is sent. What fits into one part is put in one request.
+type upload struct {
+	s      *Store
+	key    string
+	ctx    context.Context // ends with that of Create, with Commit and with Abort
+	cancel context.CancelFunc
+
+	buf     []byte // the part that is being filled; nil: none
+	size    int64
+	parts   int        // handed over
+	sending bool       // a goroutine sends one; the next is handed over when it is done
+	sent    chan error // what became of it
+	mp      multipart  // begun by the goroutine that sends part 0; nil before
+	err     error      // the first error of a part
+	done    bool
+}
+
+func (s *Store) takeBuffer() []byte {
+	if b, ok := s.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, partSize)
+}
+
+func (s *Store) giveBuffer(b []byte) {
+	if b != nil {
+		s.buffers.Put(&b)
+	}
+}
+
+// Write implements store.Upload. It waits for the part before if the next one is full.
+func (u *upload) Write(p []byte) (int, error) {
+	if u.done {
+		return 0, errClosed(opUpload, u.key)
+	}
+	n := len(p)
+	for len(p) > 0 {
+		if len(u.buf) == partSize {
+			if err := u.handOver(); err != nil {
+				return n - len(p), err
+			}
+		}
+		if u.buf == nil {
+			u.buf = u.s.takeBuffer()
+		}
+		fits := min(len(p), partSize-len(u.buf))
+		u.buf = append(u.buf, p[:fits]...)
+		p = p[fits:]
+		u.size += int64(fits)
+	}
+	return n, u.err
+}
+
+// handOver sends the full part in the background, after the one before.
+func (u *upload) handOver() error {
+	if err := u.wait(); err != nil {
+		return err
+	}
+	data, n := u.buf, u.parts
+	u.buf, u.sending = nil, true
+	u.parts++
+	go func() {
+		err := problem.Catch("uploading", func() error { return u.send(n, data) })
+		u.s.giveBuffer(data)
+		u.sent <- err
+	}()
+	return nil
+}
+
+// wait waits for the part that is being sent.
+func (u *upload) wait() error {
+	if u.sending {
+		err := <-u.sent
+		u.sending = false
+		if u.err == nil {
+			u.err = err
+		}
+	}
+	return u.err
+}
+
+// send sends a part; before the first it begins the upload.
+func (u *upload) send(n int, data []byte) error {
+	if u.mp == nil {
+		r := u.s.do(u.ctx, 0, func(a *attempt) (err error) { u.mp, err = u.s.b.begin(a, u.key); return err })
+		if !r.ok() {
+			return u.failed(&r)
+		}
+	}
+	r := u.s.do(u.ctx, int64(len(data)), func(a *attempt) error { return u.mp.part(a, n, data) })
+	return u.failed(&r)
+}
+
+// failed is explain, and says of an upload that is gone what helps: its batch is written again.
+func (u *upload) failed(r *result) error {
+	if r.is(uploadGone) || r.is(notFound) { // the object, when it was looked for
+		p := problem.New(problem.StoreFailed, "the upload was removed before it was complete").At(u.s.at(u.key)).Because(opaque(r.err))
+		p.Retryable = true
+		return p
+	}
+	return u.s.explain(opUpload, u.key, r)
+}
+
+// Commit implements store.Upload. A commit whose answer was lost is repeated; if there is an object then, or the upload is gone, the object
+// is ours if it has our size, for nobody else writes the key.
+func (u *upload) Commit(ctx context.Context) (err error) {
+	if u.done {
+		return errClosed(opUpload, u.key)
+	}
+	var r result
+	defer func() { u.end(ctx, err != nil && !r.lost) }()
+	stop := context.AfterFunc(ctx, u.cancel)
+	defer stop()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("upload %s: %w", u.key, err)
+	}
+	if u.parts > 0 && len(u.buf) == partSize {
+		if err := u.handOver(); err != nil {
+			return err
+		}
+	}
+	if err := u.wait(); err != nil {
+		return err
+	}
+	r = u.s.do(ctx, int64(len(u.buf)), func(a *attempt) error {
+		if u.parts == 0 {
+			return u.s.b.put(a, u.key, u.buf, true)
+		}
+		return u.mp.finish(a, u.parts, u.buf)
+	})
+	if r.lost && (r.is(exists) || r.is(uploadGone)) {
+		return u.find(ctx)
+	}
+	return u.failed(&r)
+}
+
+// find says whether the object of a commit whose answer was lost is there.
+func (u *upload) find(ctx context.Context) error {
+	var size int64
+	r := u.s.do(ctx, 0, func(a *attempt) error {
+		body, whole, err := u.s.b.get(a, u.key, 0, 0)
+		if err == nil {
+			size = whole
+			err = body.Close()
+		}
+		return err
+	})
+	if r.ok() && size != u.size {
+		return fmt.Errorf("upload %s: %w", u.key, fs.ErrExist)
+	}
+	return u.failed(&r)
+}
+
+// Abort implements store.Upload.
+func (u *upload) Abort(ctx context.Context) error {
+	if u.done {
+		return nil
+	}
+	return u.end(ctx, true)
+}
+
+// end stops what is under way and gives the buffers back; with remove it removes the parts as well.
+func (u *upload) end(ctx context.Context, remove bool) error {
+	u.done = true
+	u.cancel()
+	_ = u.wait()
+	u.s.giveBuffer(u.buf)
+	u.buf = nil
+	if !remove || u.mp == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, cancelTime)
+	defer cancel()
+	r := u.s.do(ctx, 0, func(a *attempt) error { return u.mp.cancel(a) })
+	if r.is(uploadGone) {
+		return nil
+	}
+	if err := u.failed(&r); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
