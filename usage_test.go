@@ -61,7 +61,8 @@ var reveals = map[string]string{
 
 	"internal/httpd/guard.go NewGuard": "keys and secrets, for their digests",
 
-	"internal/kafka/client.go Options.login":    "user and password, for SASL PLAIN",
+	"internal/kafka/login.go login.mechanism":   "user and password, for SASL PLAIN",
+	"internal/kafka/login.go login.scram":       "user and password, for SASL SCRAM",
 	"internal/kafka/options.go parseBrokers":    "addresses of brokers",
 	"internal/kafka/options.go parseTopics":     "names of topics",
 	"internal/kafka/options.go parseStarting":   "offsets",
@@ -80,7 +81,6 @@ var reveals = map[string]string{
 	"internal/registry/options.go credentials":   "whether there is a colon",
 	"internal/registry/options.go endpoints":     "URLs; their user and password become Secrets",
 	"internal/registry/options.go truststore":    "the name of a file, the certificates of authorities",
-	"internal/registry/registry.go New":          "the password, for its scrubber",
 	"internal/registry/request.go Client.sendTo": "the Authorization header",
 
 	"internal/table/options.go ParseOptions": "the name of a codec",

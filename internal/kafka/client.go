@@ -18,9 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
 )
 
 const (
@@ -40,6 +40,8 @@ type Client struct {
 	log    *slog.Logger
 	tls    *tls.Config // nil: plaintext
 	dialer net.Dialer
+	login  *login          // nil: none
+	hidden secret.Scrubber // of the login
 }
 
 // Connect connects to the cluster and checks, in this order, that a broker answers, TLS, the login, that the topics exist and that they
@@ -75,8 +77,11 @@ func newClient(o Options, log *slog.Logger, more ...kgo.Opt) (*Client, error) {
 			c.tls.InsecureSkipVerify = true // the chain is verified below
 			c.tls.VerifyConnection = verifyChain(o.RootCAs)
 		}
-		opts = append(opts, o.login())
+		c.login = newLogin(o, log)
+		opts = append(opts, c.login.options()...)
 	}
+	c.hidden.Add(o.Username)
+	c.hidden.Add(o.Password)
 	k, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
 		return nil, problem.New(problem.InvalidValue, "the Kafka client: %w", err)
@@ -85,21 +90,22 @@ func newClient(o Options, log *slog.Logger, more ...kgo.Opt) (*Client, error) {
 	return c, nil
 }
 
-func (o Options) login() kgo.Opt {
-	return kgo.SASL(plain.Auth{User: o.Username.Reveal(), Pass: o.Password.Reveal()}.AsMechanism())
-}
-
 // ClientOptions are those with which another franz-go client reaches the same cluster as c does, and logs in: a producer, a log's reader.
 func (c *Client) ClientOptions() []kgo.Opt {
 	opts := []kgo.Opt{kgo.SeedBrokers(c.opts.Brokers...), kgo.SoftwareNameAndVersion("silt", "1"), kgo.Dialer(c.dial), kgo.DisableClientMetrics()}
-	if c.opts.TLS {
-		opts = append(opts, c.opts.login())
+	if c.login != nil {
+		opts = append(opts, c.login.options()...)
 	}
 	return opts
 }
 
 // Close closes the client's connections.
-func (c *Client) Close() { c.kgo.Close() }
+func (c *Client) Close() {
+	if c.login != nil {
+		c.login.stop()
+	}
+	c.kgo.Close()
+}
 
 // A dialError says that no connection came about.
 type dialError struct {

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/siltlake/silt/internal/secret"
 )
 
-// plainModule is the login module that silt knows. Databricks and others shade Kafka's classes, so anything may stand before it
+// The login modules that silt knows. Databricks and others shade Kafka's classes, so anything may stand before them
 // (kafkashaded.org.apache.kafka...).
-const plainModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
+const (
+	plainModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
+	scramModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
+)
 
 // Errors of the jaas string. None of them holds a part of the string: where it is broken, any part may be one of the secret.
 var (
@@ -75,36 +76,42 @@ func parseJaas(text string) ([]jaasEntry, error) {
 	return entries, nil
 }
 
-// plainLogin returns user name and password of a jaas string of the PLAIN login module. Its errors name the login module and options,
-// never a value.
-func plainLogin(text string) (user, password secret.Secret, err error) {
+// A jaasLogin is what the options of a login module say.
+type jaasLogin struct{ username, password string }
+
+// parseLoginJaas returns user name and password of a jaas string of the login module. Its errors name login modules and options, never a
+// value.
+func parseLoginJaas(text, module string) (l jaasLogin, err error) {
 	entries, err := parseJaas(text)
 	if err != nil {
-		return user, password, err
+		return l, err
 	}
 	if len(entries) > 1 {
-		return user, password, errJaasModules
+		return l, errJaasModules
 	}
 	e := entries[0]
-	if e.class != plainModule && !strings.HasSuffix(e.class, "."+plainModule) {
-		for _, known := range []string{"ScramLoginModule", "OAuthBearerLoginModule", "Krb5LoginModule"} {
-			if strings.HasSuffix(e.class, "."+known) {
-				return user, password, fmt.Errorf("the login module %s is not supported yet; use %s", known, plainModule)
+	if e.class != module && !strings.HasSuffix(e.class, "."+module) {
+		for _, other := range []string{plainModule, scramModule} {
+			if e.class == other || strings.HasSuffix(e.class, "."+other) {
+				return l, fmt.Errorf("the login module %s is not that of kafka.sasl.mechanism, %s", other, module)
 			}
 		}
-		return user, password, fmt.Errorf("its login module is not %s", plainModule)
-	}
-	for _, o := range []struct {
-		name string
-		to   *secret.Secret
-	}{{"username", &user}, {"password", &password}} {
-		v := e.options[o.name]
-		if v == "" {
-			return user, password, fmt.Errorf("it has no %s", o.name)
+		for _, known := range []string{"OAuthBearerLoginModule", "Krb5LoginModule"} {
+			if strings.HasSuffix(e.class, "."+known) {
+				return l, fmt.Errorf("the login module %s is not supported yet; use %s", known, module)
+			}
 		}
-		*o.to = secret.New(v)
+		return l, fmt.Errorf("its login module is not %s", module)
 	}
-	return user, password, nil
+	if e.options["tokenauth"] != "" {
+		return l, errors.New("it has tokenauth: delegation tokens are not supported yet")
+	}
+	for _, name := range []string{"username", "password"} {
+		if e.options[name] == "" {
+			return l, fmt.Errorf("it has no %s", name)
+		}
+	}
+	return jaasLogin{e.options["username"], e.options["password"]}, nil
 }
 
 func isJaasFlag(s string) bool {

@@ -29,15 +29,15 @@ func TestPlainLogin(t *testing.T) {
 		{"bytes that are not UTF-8", plainModule + " required username=K password='\xff\xfe';", "K", "\xff\xfe"},
 	}
 	for _, tt := range tests {
-		user, password, err := plainLogin(tt.in)
+		l, err := parseLoginJaas(tt.in, plainModule)
 		if tt.user == "" {
 			if err == nil {
 				t.Errorf("%s: no error", tt.name)
 			}
 			continue
 		}
-		if err != nil || user.Reveal() != tt.user || password.Reveal() != tt.password {
-			t.Errorf("%s: got %q, %q, %v; want %q, %q", tt.name, user.Reveal(), password.Reveal(), err, tt.user, tt.password)
+		if err != nil || l.username != tt.user || l.password != tt.password {
+			t.Errorf("%s: got %q, %q, %v; want %q, %q", tt.name, l.username, l.password, err, tt.user, tt.password)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestPlainLoginErrorsTellNoSecret(t *testing.T) {
 		{"two modules", plainModule + " required username=K password=canary;" + plainModule + " required username=K password=canary;",
 			errJaasModules.Error()},
 		{"SCRAM", `org.apache.kafka.common.security.scram.ScramLoginModule required username=K password=canary;`,
-			"ScramLoginModule is not supported yet"},
+			"ScramLoginModule is not that of kafka.sasl.mechanism"},
 		{"OAUTHBEARER", `kafkashaded.org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required clientSecret=canary;`,
 			"OAuthBearerLoginModule is not supported yet"},
 		{"Kerberos", `com.sun.security.auth.module.Krb5LoginModule required useKeyTab=canary;`, "Krb5LoginModule is not supported yet"},
@@ -76,7 +76,7 @@ func TestPlainLoginErrorsTellNoSecret(t *testing.T) {
 			"its login module is not"},
 	}
 	for _, tt := range tests {
-		_, _, err := plainLogin(tt.in)
+		_, err := parseLoginJaas(tt.in, plainModule)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 			continue

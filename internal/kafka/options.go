@@ -32,7 +32,8 @@ type Options struct {
 	Brokers []string // host:port each
 	TLS     bool     // SASL_SSL, else PLAINTEXT
 
-	Username, Password secret.Secret  // of SASL PLAIN; only with TLS
+	Mechanism          string         // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; "" without a login
+	Username, Password secret.Secret  // of SASL; only with TLS
 	RootCAs            *x509.CertPool // nil: the system's
 	AnyHost            bool           // do not compare the certificate's host name
 
@@ -231,6 +232,13 @@ func parseSecurity(p *option.Parser, o *Options, allowInsecure bool) {
 	}
 }
 
+// SASL mechanisms.
+const (
+	plainSASL = "PLAIN"
+	scram256  = "SCRAM-SHA-256"
+	scram512  = "SCRAM-SHA-512"
+)
+
 var (
 	loginKeys = [...]string{"kafka.sasl.mechanism", "kafka.sasl.jaas.config", "kafka.sasl.username", "kafka.sasl.password"}
 	trustKeys = [...]string{"kafka.ssl.truststore.type", "kafka.ssl.truststore.location", "kafka.ssl.truststore.certificates",
@@ -259,15 +267,19 @@ func parseLogin(p *option.Parser, o *Options) {
 		}
 		return
 	}
+	module := plainModule
 	switch text := strings.ToUpper(strings.TrimSpace(m.Reveal())); {
 	case !hasMechanism:
 		p.Missing(mechanism, "set kafka.sasl.mechanism: PLAIN (Kafka's default is GSSAPI, which is not supported)")
-	case text == "PLAIN":
-	case slices.Contains([]string{"SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"}, text):
-		p.Report(m, problem.Unsupported, "%s %s is not supported yet", mechanism, text).Fix("use PLAIN, over SASL_SSL")
+	case text == plainSASL:
+		o.Mechanism = text
+	case text == scram256 || text == scram512:
+		o.Mechanism, module = text, scramModule
+	case text == "OAUTHBEARER" || text == "GSSAPI":
+		p.Report(m, problem.Unsupported, "%s %s is not supported yet", mechanism, text).Fix("use PLAIN or SCRAM, over SASL_SSL")
 		return
 	default:
-		p.Report(m, problem.InvalidValue, "%s is %q; want PLAIN", mechanism, m.Shown())
+		p.Report(m, problem.InvalidValue, "%s is %q; want %s, %s or %s", mechanism, m.Shown(), plainSASL, scram256, scram512)
 		return
 	}
 	switch {
@@ -277,11 +289,13 @@ func parseLogin(p *option.Parser, o *Options) {
 		}
 		p.Report(u, problem.Conflict, "%s and %s are both given", jaas, u.Key).Fix("keep one of the two ways to give the login")
 	case hasJaas:
-		var err error
-		if o.Username, o.Password, err = plainLogin(j.Reveal()); err != nil {
+		if _, err := parseLoginJaas(j.Reveal(), module); err != nil {
 			p.Report(j, problem.InvalidValue, "%s: %w", jaas, err).
-				Fix(`write it as %s required username="${env:KEY}" password="${env:SECRET}"; or use %s and %s`, plainModule, user, password)
+				Fix(`write it as %s required username="${env:KEY}" password="${env:SECRET}"; or use %s and %s`, module, user, password)
+			return
 		}
+		o.Username = j.AsSecret().Map(func(text string) string { l, _ := parseLoginJaas(text, module); return l.username })
+		o.Password = j.AsSecret().Map(func(text string) string { l, _ := parseLoginJaas(text, module); return l.password })
 	case hasUser && hasPassword:
 		o.Username, o.Password = p.Secret(user), p.Secret(password)
 		for _, s := range []struct {

@@ -50,7 +50,7 @@ func TestTheTutorialsOptionsAreAccepted(t *testing.T) {
 	if len(ps) > 0 {
 		t.Fatal(problems(ps))
 	}
-	want := Options{Brokers: []string{"pkc-1.westeurope.azure.confluent.cloud:9092"}, TLS: true, Username: secret.New("K"),
+	want := Options{Brokers: []string{"pkc-1.westeurope.azure.confluent.cloud:9092"}, TLS: true, Mechanism: plainSASL, Username: secret.New("K"),
 		Password: secret.New("S"),
 		ClientID: "silt", GroupIDPrefix: "spark-kafka-source", Topics: []string{"clickstreams"}, Starting: stream.Starting{All: stream.Earliest},
 		ReadCommitted: true, FetchMaxBytes: 8 << 20, PartitionMaxBytes: 1 << 20}
@@ -161,8 +161,12 @@ func TestBadOptionsAreReportedAllAtOnce(t *testing.T) {
 			"p.yaml:4:5  E1207 kafka.ssl.truststore.location is given, but"},
 		{"no login", append(secure, "kafka.sasl.mechanism: PLAIN"), "p.yaml:1:1  E1205 kafka.sasl.username is missing"},
 		{"no mechanism", append(secure, "kafka.sasl.username: u", "kafka.sasl.password: p"), "p.yaml:1:1  E1205 kafka.sasl.mechanism is missing"},
-		{"another mechanism", append(secure, "kafka.sasl.mechanism: SCRAM-SHA-512"),
-			"p.yaml:5:5  E1206 kafka.sasl.mechanism SCRAM-SHA-512 is not supported yet"},
+		{"another mechanism", append(secure, "kafka.sasl.mechanism: OAUTHBEARER"),
+			"p.yaml:5:5  E1206 kafka.sasl.mechanism OAUTHBEARER is not supported yet"},
+		{"no mechanism that is known", append(secure, "kafka.sasl.mechanism: SCRAM"),
+			`p.yaml:5:5  E1204 kafka.sasl.mechanism is "SCRAM"; want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512`},
+		{"a jaas string of another mechanism", append(secure, "kafka.sasl.mechanism: SCRAM-SHA-512", "kafka.sasl.jaas.config: "+tutorialJaas),
+			"p.yaml:6:5  E1204 kafka.sasl.jaas.config: the login module org.apache.kafka.common.security.plain.PlainLoginModule is not that of"},
 		{"half a login", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.password: p"),
 			"p.yaml:1:1  E1205 kafka.sasl.username is missing"},
 		{"an empty secret", append(secure, "kafka.sasl.mechanism: PLAIN", "kafka.sasl.username: u", "kafka.sasl.password: $"),

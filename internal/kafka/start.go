@@ -20,7 +20,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/siltlake/silt/internal/problem"
-	"github.com/siltlake/silt/internal/secret"
 )
 
 // start makes the checks of Connect.
@@ -75,6 +74,9 @@ func (c *Client) findTopics(ctx context.Context, seed int) (map[string]topicView
 	var views map[string]topicView
 	for try := 0; ; try++ {
 		resp, err := broker.Request(ctx, metadataRequest(c.opts.Topics))
+		if c.login != nil && loginRefused(err) && c.login.renewed(ctx) {
+			resp, err = broker.Request(ctx, metadataRequest(c.opts.Topics))
+		}
 		if err != nil {
 			return nil, c.loginProblem(ctx, c.opts.Brokers[seed], err)
 		}
@@ -294,9 +296,9 @@ func (c *Client) loginProblem(ctx context.Context, addr string, err error) *prob
 		return problem.New(problem.BrokerLogin, "broker %s refused the login", addr).Because(why).
 			Fix("check the API key and secret of the cluster (kafka.sasl.username and .password, or kafka.sasl.jaas.config): the registry's are others")
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return problem.New(problem.BrokerLogin, "broker %s does not offer SASL PLAIN on this port", addr).Because(why).
-			Fix("enable PLAIN in the broker's sasl.enabled.mechanisms, or use the port of a listener that has it")
-	case c.tls != nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)):
+		return problem.New(problem.BrokerLogin, "broker %s does not offer SASL %s on this port", addr, c.opts.Mechanism).Because(why).
+			Fix("enable %s in the broker's sasl.enabled.mechanisms, or use the port of a listener that has it", c.opts.Mechanism)
+	case c.login != nil && loginRefused(err):
 		return problem.New(problem.BrokerLogin, "broker %s closed the connection during the login", addr).Because(why).
 			Fix("check the API key and secret of the cluster; some brokers close the connection at a wrong one")
 	case errors.As(err, &eof), c.tls == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
@@ -317,10 +319,7 @@ func (c *Client) loginProblem(ctx context.Context, addr string, err error) *prob
 
 // scrub is a second net: no error is known to hold the login, but a broker words its errors as it likes.
 func (c *Client) scrub(text string) string {
-	var s secret.Scrubber
-	s.Add(c.opts.Password)
-	s.Add(c.opts.Username)
-	return s.String(text)
+	return c.hidden.String(text)
 }
 
 // sleep waits for d or the end of ctx.

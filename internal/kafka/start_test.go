@@ -41,7 +41,7 @@ func secureCluster(t *testing.T, hosts ...string) (*kfake.Cluster, Options) {
 	c := newCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(),
 		kfake.Superuser("PLAIN", "key", canary))
 	o := testOptions(c.ListenAddrs(), "clickstreams")
-	o.TLS, o.Username, o.Password, o.RootCAs = true, secret.New("key"), secret.New(canary), x509.NewCertPool()
+	o.TLS, o.Mechanism, o.Username, o.Password, o.RootCAs = true, plainSASL, secret.New("key"), secret.New(canary), x509.NewCertPool()
 	o.RootCAs.AppendCertsFromPEM(ca)
 	return c, o
 }
@@ -275,7 +275,7 @@ func aclCluster(t *testing.T, operations ...kmsg.ACLOperation) Options {
 	c := newCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}), kfake.EnableSASL(), kfake.EnableACLs(),
 		kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "key", canary, acls...))
 	o := testOptions(c.ListenAddrs(), "clickstreams")
-	o.TLS, o.Username, o.Password, o.RootCAs = true, secret.New("key"), secret.New(canary), x509.NewCertPool()
+	o.TLS, o.Mechanism, o.Username, o.Password, o.RootCAs = true, plainSASL, secret.New("key"), secret.New(canary), x509.NewCertPool()
 	o.RootCAs.AppendCertsFromPEM(ca)
 	return o
 }

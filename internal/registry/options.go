@@ -108,10 +108,12 @@ func endpoints(p *option.Parser, o *Options, login secret.Secret, source string,
 		if o.at == (problem.Location{}) {
 			o.at = v.Pos
 		}
-		for text := range strings.SplitSeq(v.Reveal(), ",") {
-			if text = strings.TrimSpace(text); text != "" {
-				endpoint(p, o, v, text, login, source, allowInsecure)
+		for i, text := range strings.Split(v.Reveal(), ",") {
+			if text = strings.TrimSpace(text); text == "" {
+				continue
 			}
+			inURL := v.AsSecret().Map(func(list string) string { return userinfo(list, i) })
+			endpoint(p, o, v, text, inURL, login, source, allowInsecure)
 		}
 	}
 	if len(items) == 0 || len(o.Endpoints) == 0 && len(strings.Trim(items[0].Reveal(), ", \t")) == 0 {
@@ -120,8 +122,23 @@ func endpoints(p *option.Parser, o *Options, login secret.Secret, source string,
 	}
 }
 
-// endpoint adds one URL, or reports what is wrong with it. A URL may hold a password, so that no message prints more of it than Name.
-func endpoint(p *option.Parser, o *Options, v option.Value, text string, login secret.Secret, source string, allowInsecure bool) {
+// userinfo returns user:password of the nth URL of a list, "" if it has none.
+func userinfo(list string, n int) string {
+	urls := strings.Split(list, ",")
+	if n >= len(urls) {
+		return "" // renewed, the list is shorter
+	}
+	u, err := url.Parse(strings.TrimSpace(urls[n]))
+	if err != nil || u.User == nil {
+		return ""
+	}
+	password, _ := u.User.Password()
+	return u.User.Username() + ":" + password
+}
+
+// endpoint adds one URL, or reports what is wrong with it; inURL is its userinfo. A URL may hold a password, so that no message prints more of
+// it than Name.
+func endpoint(p *option.Parser, o *Options, v option.Value, text string, inURL, login secret.Secret, source string, allowInsecure bool) {
 	u, err := url.Parse(text)
 	if err != nil {
 		p.Report(v, problem.InvalidValue, "%s is not a URL; want https://HOST", v.Key) // err prints the text
@@ -155,8 +172,7 @@ func endpoint(p *option.Parser, o *Options, v option.Value, text string, login s
 		p.Report(v, problem.Conflict, "%s holds a login, and so does basic.auth.user.info", v.Key).Fix("leave one of them out")
 		return
 	case user != nil:
-		password, _ := user.Password()
-		e.Login = secret.New(user.Username() + ":" + password)
+		e.Login = inURL
 		o.loginAt = v.Pos
 	case source == fromUserInfo:
 		e.Login = login

@@ -135,8 +135,7 @@ func New(o Options, env Env) *Client {
 	c.http = &http.Client{Transport: env.Transport, CheckRedirect: sameHost}
 	for _, e := range o.Endpoints {
 		c.scrub.Add(e.Login)
-		_, password, _ := strings.Cut(e.Login.Reveal(), ":")
-		c.scrub.Add(secret.New(password))
+		c.scrub.Add(e.Login.Map(func(login string) string { _, password, _ := strings.Cut(login, ":"); return password }))
 		if e.Name == secret.Redacted {
 			c.scrub.Add(secret.New(e.URL.Host))
 			c.scrub.Add(secret.New(e.URL.Hostname()))

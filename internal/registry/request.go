@@ -56,7 +56,25 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) rep
 	return r
 }
 
+// sendTo sends to one endpoint. A login that it refuses is read anew, and if it is another, the request is sent once more.
 func (c *Client) sendTo(ctx context.Context, n int, method, path string, body []byte) reply {
+	e := &c.o.Endpoints[n]
+	login := e.Login.Reveal()
+	r := c.try(ctx, n, login, method, path, body)
+	if r.status != http.StatusUnauthorized || ctx.Err() != nil {
+		return r
+	}
+	if _, err := e.Login.Renew(ctx); err != nil {
+		c.env.Log.Warn("the schema registry refuses the login, which cannot be read again", "url", e.Name, "error", err)
+	}
+	if next := e.Login.Reveal(); next != login {
+		c.env.Log.Info("the schema registry refuses the login; read again, it is another", "url", e.Name)
+		r = c.try(ctx, n, next, method, path, body)
+	}
+	return r
+}
+
+func (c *Client) try(ctx context.Context, n int, login, method, path string, body []byte) reply {
 	e := &c.o.Endpoints[n]
 	r := reply{endpoint: n}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.env.Timeout, fmt.Errorf("no answer within %s", c.env.Timeout))
@@ -71,8 +89,8 @@ func (c *Client) sendTo(ctx context.Context, n int, method, path string, body []
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "silt")
-	if !e.Login.IsZero() {
-		user, password, _ := strings.Cut(e.Login.Reveal(), ":")
+	if login != "" {
+		user, password, _ := strings.Cut(login, ":")
 		req.SetBasicAuth(user, password)
 	}
 	resp, err := c.http.Do(req)
