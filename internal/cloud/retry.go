@@ -94,15 +94,14 @@ func (s *Store) do(ctx context.Context, bytes int64, try func(*attempt) error) (
 			return r
 		}
 		seen := s.login.seen()
-		r.err = s.once(ctx, bytes, try)
-		<-s.slots
-		if r.err == nil {
-			s.circuit.succeeded(turn)
-			return r
-		}
-		if ctx.Err() != nil {
+		err = s.once(ctx, turn, bytes, try)
+		if err != nil && ctx.Err() != nil { // r.err stays that of the attempt before, which says more
 			s.circuit.released(turn)
 			r.lost, r.stopped = true, ctx.Err()
+			return r
+		}
+		if r.err = err; err == nil {
+			s.circuit.succeeded(turn)
 			return r
 		}
 		r.failure = s.classify(r.err)
@@ -180,12 +179,21 @@ func (s *Store) admit(ctx context.Context, until time.Time) (turn bool, err erro
 	}
 }
 
-// once makes one attempt.
-func (s *Store) once(ctx context.Context, bytes int64, try func(*attempt) error) error {
+// once makes one attempt and gives its slot back.
+func (s *Store) once(ctx context.Context, turn bool, bytes int64, try func(*attempt) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &attempt{Context: ctx, timer: time.AfterFunc(allowance(bytes), func() { cancel(errSlow) }), began: s.o.now(), now: s.o.now}
-	defer func() { a.timer.Stop(); cancel(nil) }()
+	panics := true
+	defer func() {
+		a.timer.Stop()
+		cancel(nil)
+		<-s.slots
+		if panics {
+			s.circuit.released(turn)
+		}
+	}()
 	err := try(a)
+	panics = false
 	if err != nil && context.Cause(ctx) == errSlow {
 		return damagedError{fmt.Errorf("%w (%s)", errSlow, s.o.now().Sub(a.began).Round(time.Second))}
 	}

@@ -114,8 +114,8 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (store
 		return store.Exists, nil
 	case r.is(exists):
 		return store.Unknown, fmt.Errorf("put %s: it is there, and an answer was lost before: it may be ours", key)
-	case r.lost:
-		return store.Unknown, unsure(s.explain(opPut, key, &r))
+	case r.is(denied) && r.lost:
+		return store.Unknown, &unsureError{s.explain(opPut, key, &r)}
 	}
 	return store.Unknown, s.explain(opPut, key, &r)
 }
@@ -249,12 +249,10 @@ func (s *Store) Clean(ctx context.Context, folder string, before time.Time) (int
 // errClosed is the error of what is used after its end.
 func errClosed(op operation, key string) error { return fmt.Errorf("%s %s: %w", op, key, fs.ErrClosed) }
 
-// unsure hides from errors.Is what an error would say of an effect that is not known.
-func unsure(err error) error { return &unsureError{err} }
+// An unsureError hides that it matches fs.ErrPermission: an attempt was denied, and one before it may have been applied or may be yet.
+type unsureError struct{ denied error }
 
-type unsureError struct{ err error }
+func (e *unsureError) Error() string { return e.denied.Error() }
 
-func (e *unsureError) Error() string { return e.err.Error() }
-
-// As gives the problem away, and nothing below it.
-func (e *unsureError) As(target any) bool { return errors.As(e.err, target) }
+// As gives the problem away.
+func (e *unsureError) As(target any) bool { return errors.As(e.denied, target) }

@@ -1,13 +1,26 @@
 package cloud
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/store/storetest"
 )
 
 var testPlace = Place{Cloud: S3, Text: "s3://bucket/folder", Bucket: "bucket", Folder: "folder"}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store {
@@ -15,4 +28,169 @@ func TestStore(t *testing.T) {
 		b.pageSize = 3
 		return newStore(b, testPlace, storeOptions{})
 	})
+}
+
+func TestWhatAnAnswerMeans(t *testing.T) {
+	secret := fmt.Errorf("wrapped: %w", context.DeadlineExceeded)
+	for _, tt := range []struct {
+		kind  kind
+		cloud Cloud
+		is    error // what the error of a Get matches
+		code  problem.Code
+		hint  string
+	}{
+		{notFound, S3, fs.ErrNotExist, "", ""},
+		{noBucket, S3, nil, problem.NoBucket, "make the bucket"},
+		{noBucket, Azure, nil, problem.NoBucket, "make the container"},
+		{denied, S3, fs.ErrPermission, problem.StoreDenied, "grant s3:GetObject on folder/a/* in bucket bucket"},
+		{denied, Azure, fs.ErrPermission, problem.StoreDenied, "grant Storage Blob Data Reader on folder/a/* in container bucket"},
+		{denied, GCS, fs.ErrPermission, problem.StoreDenied, "grant storage.objects.get on folder/a/* in bucket bucket"},
+		{unsafeTLS, S3, nil, problem.StoreTLS, "authority"},
+		{unworkable, S3, nil, problem.StoreFailed, ""},
+	} {
+		b := newFake()
+		b.plan = func(int, string) error { return errors.Join(failWith(tt.kind, "Code"), secret) }
+		p := testPlace
+		p.Cloud = tt.cloud
+		_, err := newStore(b, p, storeOptions{}).Get(t.Context(), "a/b", 1)
+		if tt.is != nil && !errors.Is(err, tt.is) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("kind %d: got %v", tt.kind, err)
+		}
+		if ps := problem.Of(err); tt.code != "" && (len(ps) != 1 || ps[0].Code != tt.code || ps[0].Retryable || !strings.Contains(ps[0].Hint, tt.hint)) {
+			t.Errorf("kind %d: got %v, want %s with the hint %q", tt.kind, ps, tt.code, tt.hint)
+		}
+		if b.n != 1 {
+			t.Errorf("kind %d: %d requests", tt.kind, b.n)
+		}
+	}
+}
+
+// pages is a backend that lists what it is told to.
+type pages struct {
+	*fake
+	keys [][]string
+	next []string
+	n    int
+}
+
+func (b *pages) list(context.Context, string, string, string) (objects []store.Info, next string, err error) {
+	for _, key := range b.keys[b.n] {
+		objects = append(objects, store.Info{Key: key})
+	}
+	next = b.next[b.n]
+	b.n++
+	return objects, next, nil
+}
+
+func TestAListingMustGoOn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		keys [][]string
+		next []string
+		want []string // "!" is an error that says so
+	}{
+		{"empty pages go on", [][]string{{"a"}, nil, {"b"}}, []string{"1", "2", ""}, []string{"a", "b"}},
+		{"markers, hidden objects and names that are no keys are left out", [][]string{{".x", "a", "a/", "a//b", "b/.c"}}, []string{""}, []string{"a"}},
+		{"what is before after comes all the same", [][]string{{"0", "a"}}, []string{""}, []string{"a"}},
+		{"a page in no order", [][]string{{"b", "a"}}, []string{""}, []string{"b", "!"}},
+		{"an object twice", [][]string{{"a", "a"}}, []string{""}, []string{"a", "!"}},
+		{"a page again", [][]string{{"a", "b"}, {"a", "b"}}, []string{"1", ""}, []string{"a", "b", "!"}},
+		{"an older page", [][]string{{"c"}, {"b"}}, []string{"1", ""}, []string{"c", "!"}},
+		{"the same page for ever", [][]string{{"a"}, nil, nil}, []string{"1", "1", "1"}, []string{"a", "!"}},
+	} {
+		var got []string
+		b := &pages{fake: newFake(), keys: tt.keys, next: tt.next}
+		for i, err := range newStore(b, testPlace, storeOptions{}).List(t.Context(), "", "00") {
+			if ps := problem.Of(err); len(ps) == 1 && ps[0].Retryable {
+				got = append(got, "!")
+			} else {
+				got = append(got, i.Key)
+			}
+		}
+		if tt.name != "what is before after comes all the same" && !slices.Equal(got, tt.want) || len(got) != len(tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	b := &pages{fake: newFake(), keys: [][]string{{"a/1", "b"}}, next: []string{""}}
+	for _, err := range newStore(b, testPlace, storeOptions{}).List(t.Context(), "a/", "") {
+		if err != nil {
+			return
+		}
+	}
+	t.Error("an object without the prefix is no error")
+}
+
+func TestPagesAreAskedForWhenTheyAreNeeded(t *testing.T) {
+	b := newFake()
+	b.pageSize = 10
+	s := newStore(b, testPlace, storeOptions{})
+	for i := range 100 {
+		if err := s.Put(t.Context(), fmt.Sprintf("%03d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.n = 0
+	n := 0
+	for _, err := range s.List(t.Context(), "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 11 {
+			break
+		}
+	}
+	if b.n != 2 {
+		t.Errorf("%d requests for 11 objects", b.n)
+	}
+}
+
+// TestSmallReadsShareRequests: a reader of Parquet looks at the end, at the footer before it, and at many pages one after the other.
+func TestSmallReadsShareRequests(t *testing.T) {
+	b := newFake()
+	s := newStore(b, testPlace, storeOptions{})
+	content := make([]byte, 3*block+100)
+	for i := range content {
+		content[i] = byte(i * 7 >> 3)
+	}
+	if err := s.Put(t.Context(), "k", content); err != nil {
+		t.Fatal(err)
+	}
+	b.n = 0
+	o, err := s.Open(t.Context(), "k")
+	if err != nil || o.Size() != int64(len(content)) {
+		t.Fatal(err)
+	}
+	size := len(content)
+	for _, step := range []struct{ off, n, requests int }{
+		{0, 4, 1},               // came with the answer
+		{size - 8, 8, 2},        // the end
+		{size - 5000, 4992, 2},  // before it
+		{100, 2*block + 100, 3}, // large: by itself
+		{block, 10, 4},          // pages, one after the other
+		{block + 1000, 100000, 4},
+		{block + 200000, 100, 4},
+		{size - 4, 10, 5}, // beyond the end
+	} {
+		p := make([]byte, step.n)
+		n, err := o.ReadAt(p, int64(step.off))
+		want := content[step.off:min(step.off+step.n, size)]
+		if !bytes.Equal(p[:n], want) || (err == io.EOF) != (step.off+step.n > size) || err != nil && err != io.EOF {
+			t.Errorf("%d bytes at %d: %d, %v", step.n, step.off, n, err)
+		}
+		if b.n != step.requests {
+			t.Errorf("%d bytes at %d: %d requests so far, want %d", step.n, step.off, b.n, step.requests)
+		}
+	}
+	if err := s.Put(t.Context(), "k", []byte("short")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.ReadAt(make([]byte, 10), block); problem.Of(err) == nil {
+		t.Errorf("an object that was replaced by a shorter one: got %v", err)
+	}
+	if err := o.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := o.ReadAt(make([]byte, 1), 0); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
 }

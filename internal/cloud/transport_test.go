@@ -2,6 +2,8 @@ package cloud
 
 import (
 	"crypto/tls"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -43,6 +45,7 @@ func TestRedirectsToOtherHostsAreNotFollowed(t *testing.T) {
 func TestOldTLSIsRefused(t *testing.T) {
 	old := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
+	old.Config.ErrorLog = log.New(io.Discard, "", 0)
 	old.StartTLS()
 	defer old.Close()
 	transport := newTransport()
