@@ -68,8 +68,9 @@ const (
 // Run runs the query until ctx ends, AvailableNow is done, or an error that does not heal. After ctx the running batch has StopTimeout to
 // commit; then it is abandoned, and run again by the next start. Both are a clean stop: nil. What is wrong otherwise is an error even then.
 //
-// At the start, an outage of checkpoint, table or topics is an error. Later it is waited for: the query begins again, as a start does, with
-// what checkpoint and table say then; in particular a commit of which nobody knows whether it happened is looked up.
+// At the start, an outage of checkpoint, table or topics is an error, and so is a place that cannot be written. Later both are waited for:
+// the query begins again, as a start does, with what checkpoint and table say then; in particular a commit of which nobody knows whether it
+// happened is looked up.
 func (r *Runner) Run(ctx context.Context) error {
 	q := r.newRun(ctx)
 	defer q.end()
@@ -78,17 +79,17 @@ func (r *Runner) Run(ctx context.Context) error {
 		switch {
 		case err == nil, ctx.Err() != nil && isContext(err):
 			return nil
-		case !q.started || !retryable(err):
+		case !q.started || !heals(err):
 			return err
 		case ctx.Err() != nil:
-			q.log.Warn("the query stops during an outage; what is open is looked up at the next start", "error", err)
+			q.log.Warn("the query stops during an outage; what is open is looked up at the next start", why(err)...)
 			return nil
 		}
 		if q.progressed {
 			failures, q.progressed = 0, false
 		}
 		pause := min(firstBackoff<<min(failures, 16), lastBackoff)
-		q.log.Warn("the query waits for an outage to end", "error", err, "retryIn", pause)
+		q.log.Warn("the query waits for an outage to end", append(why(err), "retryIn", pause)...)
 		if sleep(ctx, pause) != nil {
 			return nil
 		}
@@ -99,9 +100,20 @@ func isContext(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-func retryable(err error) bool {
+// heals says whether a query that runs waits for an error to pass: an outage, or a place that was writable at the start. A file system
+// becomes writable again, a right is given back, and nobody has to start the query for it.
+func heals(err error) bool {
 	ps := problem.Of(err)
-	return len(ps) > 0 && ps[0].Retryable
+	return len(ps) > 0 && (ps[0].Retryable || ps[0].Code == problem.PathNotWritable)
+}
+
+// why are an error and its cause, for a line of the log: a problem's own text leaves the cause to the lines below it.
+func why(err error) []any {
+	attrs := []any{"error", err}
+	if ps := problem.Of(err); len(ps) > 0 && ps[0].Why != "" {
+		attrs = append(attrs, "why", ps[0].Why)
+	}
+	return attrs
 }
 
 // A run is one call of Run.

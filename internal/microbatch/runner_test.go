@@ -409,15 +409,26 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 		w.o.MaxOffsetsPerTrigger = 3
 		began := time.Now()
 		var tries []time.Duration
-		w.ok(func(_ *Runner, s *fakeSink) {
+		var log strings.Builder
+		// By turns the two that pass by themselves.
+		failures := []error{
+			outage(), problem.New(problem.PathNotWritable, "the table cannot be written").Because(errors.New("read-only file system")),
+		}
+		w.ok(func(r *Runner, s *fakeSink) {
+			r.Logger = logTo(&log)
 			s.onBegin = func() error {
 				tries = append(tries, time.Since(began))
 				if passed := time.Since(began); passed > 0 && passed < 10*time.Minute || len(w.table.versions) == 1 && passed == 0 {
-					return outage()
+					return failures[len(tries)%2]
 				}
 				return nil
 			}
 		})
+		for _, text := range []string{"503", "cannot be written", "read-only file system"} {
+			if !strings.Contains(log.String(), text) {
+				t.Errorf("the log does not say %q:\n%s", text, &log)
+			}
+		}
 		if took := time.Since(began); took < 10*time.Minute || took > 11*time.Minute {
 			t.Errorf("took %v", took)
 		}
