@@ -68,7 +68,7 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p, err := config.Load(file, config.Options{
+		p, err := Load(file, config.Options{
 			Env: func(name string) (string, bool) {
 				switch {
 				case name == "KAFKA_CA":

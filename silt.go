@@ -19,7 +19,6 @@ import (
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/registry"
-	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/internal/table"
 )
@@ -65,16 +64,16 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 		}
 		schemas = c
 	}
-	files, err := openLocal(p.Table, "sink.delta.path")
+	files, err := s.storage.writable(ctx, s.storage.table, "sink.delta.path", o.Log)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
-	logs, err := openLocal(p.Checkpoint, "checkpointLocation")
+	logs, err := s.storage.writable(ctx, s.storage.checkpoint, "checkpointLocation", o.Log)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	budget := stream.NewBudget(o.Memory, o.Workers)
-	log := checkpoint.New(logs, checkpoint.Options{CRC: true})
+	log := checkpoint.New(logs, checkpoint.Options{CRC: s.storage.checkpoint.place.Cloud == 0})
 	defer log.Close()
 	sink := table.New(s.table, table.Deps{
 		Store: files, Engine: "silt/" + o.Version, CreatedBy: "silt version " + o.Version, Now: time.Now, NewID: uuid.NewString,
@@ -127,12 +126,13 @@ type sections struct {
 	registry registry.Options
 	decode   decode.Options
 	table    table.Options
+	storage  storage
 	trigger  microbatch.Trigger
 }
 
 // parse reads every section, so that all that is wrong with the file is reported at once.
 func parse(p *config.Pipeline) (s sections, err error) {
-	var found [5][]*problem.Problem
+	var found [6][]*problem.Problem
 	s.kafka, found[0] = kafka.ParseOptions(p.Kafka, p.AllowInsecure)
 	s.decode, found[1] = decode.ParseOptions(p.Decode, p.Select)
 	if s.decode.Parses() || len(p.Registry.All()) > 0 {
@@ -140,20 +140,6 @@ func parse(p *config.Pipeline) (s sections, err error) {
 	}
 	s.table, found[3] = table.ParseOptions(p.Delta)
 	s.trigger, found[4] = microbatch.ParseTrigger(p.Trigger)
+	s.storage, found[5] = parseStorage(p, config.Path{})
 	return s, p.Err(found[:]...)
-}
-
-// openLocal returns the store of a path after a look whether it can be written; option names the path in messages.
-func openLocal(path config.Path, option string) (store.Store, error) {
-	if err := store.Writable(path.Dir); err != nil {
-		return nil, problem.New(problem.PathNotWritable, "%s is %s, which cannot be written: %w", option, path, err).
-			At(problem.File(path.String())).
-			Fix("let the user that runs silt write there, or choose another %s", option)
-	}
-	s, err := store.NewLocal(path.Dir)
-	if err != nil {
-		return nil, problem.New(problem.PathNotWritable, "%s is %s: %w", option, path, err).At(problem.File(path.String())).
-			Fix("choose another %s", option)
-	}
-	return s, nil
 }

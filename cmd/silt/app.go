@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/siltlake/silt"
 	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/option"
@@ -268,20 +269,47 @@ func (a *app) scrubbed(list problem.List) problem.List {
 
 // load reads a pipeline file. Its sections are not parsed yet.
 func (a *app) load(file string, set []string) (*config.Pipeline, error) {
-	return config.Load(file, config.Options{Set: set, Env: a.env, Secrets: a.secrets})
+	return silt.Load(file, config.Options{Set: set, Env: a.env, Secrets: a.secrets})
 }
 
-// tablePath is the local directory of the table that an argument names, by the paths of a pipeline if there is one.
-func (a *app) tablePath(p *config.Pipeline, text string) (string, error) {
+// table is the path of the table that a command works on, and how its store is reached: PATH, by the paths of the pipeline file if there is
+// one, or by default the pipeline's table.
+func (a *app) table(text, file string, set []string) (path config.Path, o silt.TableOptions, err error) {
+	o = silt.TableOptions{Env: a.env, Secrets: a.secrets, Log: a.log}
 	var paths config.Paths
-	if p != nil {
-		paths = p.Paths
+	if file != "" {
+		if o.Pipeline, err = a.load(file, set); err != nil {
+			return path, o, err
+		}
+		if paths, path = o.Pipeline.Paths, o.Pipeline.Table; path.IsZero() && text == "" {
+			return path, o, o.Pipeline.Err() // which says why there is no path
+		}
 	}
-	path, q := paths.Resolve(text)
-	if q != nil {
-		return "", q.At(problem.File(text))
+	if text != "" {
+		var q *problem.Problem
+		if path, q = paths.Resolve(text); q != nil {
+			return path, o, q.At(problem.File(text))
+		}
 	}
-	return path.Dir, nil
+	return path, o, nil
+}
+
+// A tableFlag names a table, in every command that works on one.
+type tableFlag struct {
+	Path   string   `arg:"" optional:"" help:"The table: a directory, or a URL such as abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH; with -c by default the pipeline's."`
+	Config string   `short:"c" placeholder:"FILE" help:"${tableConfig}"`
+	Set    []string `short:"s" placeholder:"PATH=VALUE" sep:"none" help:"Override a value of the file; may be repeated."`
+}
+
+// check is what Validate says of the flags; command is the command's name.
+func (f *tableFlag) check(command string) error {
+	switch {
+	case f.Path == "" && f.Config == "":
+		return problem.New(problem.Usage, "%s needs a table", command).Fix("%s PATH, or -c pipeline.yaml", command)
+	case f.Config == "" && len(f.Set) > 0:
+		return problem.New(problem.Usage, "-s overrides a value of a pipeline file, and there is none").Fix("name it: -c pipeline.yaml")
+	}
+	return nil
 }
 
 // say prints a line for people, unless -q or -o json ask for silence.

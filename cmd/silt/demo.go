@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/siltlake/silt"
+	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/datagen"
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/option"
@@ -165,7 +166,7 @@ func (c *demoCmd) close(a *app, ready silt.DemoReady, rows int64, took time.Dura
 	}
 	ctx, stop := a.interruptible("stopping")
 	defer stop()
-	r, err := a.engine.verify(ctx, ready.Dir, silt.VerifyOptions{Log: a.log})
+	r, err := a.engine.verify(ctx, config.Path{Text: ready.Dir, Dir: ready.Dir}, silt.VerifyOptions{TableOptions: silt.TableOptions{Log: a.log}})
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 type engine struct {
 	demo    func(ctx context.Context, o silt.DemoOptions) error
 	run     func(ctx context.Context, p *config.Pipeline, o silt.RunOptions) error
-	verify  func(ctx context.Context, dir string, o silt.VerifyOptions) (verify.Result, error)
-	history func(ctx context.Context, dir string, limit int) ([]*delta.Commit, error)
+	verify  func(ctx context.Context, path config.Path, o silt.VerifyOptions) (verify.Result, error)
+	history func(ctx context.Context, path config.Path, limit int, o silt.TableOptions) ([]*delta.Commit, error)
 }
 
 // newEngine is the engine of the binary.

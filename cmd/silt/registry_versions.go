@@ -19,7 +19,7 @@ type registryVersionsCmd struct {
 }
 
 // Validate is called by kong after the flags were read.
-func (c *registryVersionsCmd) Validate() error { return (&historyCmd{Limit: c.Limit}).Validate() }
+func (c *registryVersionsCmd) Validate() error { return checkLimit(c.Limit) }
 
 // Run lists the versions, the oldest first.
 func (c *registryVersionsCmd) Run(a *app) error {

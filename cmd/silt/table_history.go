@@ -13,28 +13,36 @@ import (
 )
 
 type historyCmd struct {
-	Path  string `arg:"" help:"The table's directory."`
-	Limit int    `short:"n" name:"limit" default:"20" placeholder:"N" help:"At most so many versions (${default}); 0 is all."`
+	tableFlag `set:"tableConfig=Take the store's options from this pipeline file."`
+	Limit     int `short:"n" name:"limit" default:"20" placeholder:"N" help:"At most so many versions (${default}); 0 is all."`
 	outputFlag
 }
 
 // Validate is called by kong after the flags were read.
 func (c *historyCmd) Validate() error {
-	if c.Limit < 0 {
-		return problem.New(problem.Usage, "--limit is %d; want 0 or more", c.Limit)
+	if err := checkLimit(c.Limit); err != nil {
+		return err
+	}
+	return c.check("silt table history")
+}
+
+// checkLimit checks the flag of lists that can be cut short.
+func checkLimit(n int) error {
+	if n < 0 {
+		return problem.New(problem.Usage, "--limit is %d; want 0 or more", n)
 	}
 	return nil
 }
 
 // Run lists the versions that the table's log still has, the newest first.
 func (c *historyCmd) Run(a *app) error {
-	dir, err := a.tablePath(nil, c.Path)
+	path, table, err := a.table(c.Path, c.Config, c.Set)
 	if err != nil {
 		return err
 	}
 	ctx, stop := a.interruptible("stopping")
 	defer stop()
-	commits, err := a.engine.history(ctx, dir, c.Limit)
+	commits, err := a.engine.history(ctx, path, c.Limit, table)
 	if err != nil {
 		return err
 	}
@@ -45,13 +53,13 @@ func (c *historyCmd) Run(a *app) error {
 	if c.Output.Machine() {
 		return term.WriteList(a.out, c.Output, versions)
 	}
-	table := term.NewTable(term.Column{Name: "version", Right: true}, term.Column{Name: "time"}, term.Column{Name: "operation"},
+	list := term.NewTable(term.Column{Name: "version", Right: true}, term.Column{Name: "time"}, term.Column{Name: "operation"},
 		term.Column{Name: "rows", Right: true}, term.Column{Name: "files", Right: true}, term.Column{Name: "batch", Right: true},
 		term.Column{Name: "engine"})
 	for _, v := range versions {
-		table.Row(v.cells()...)
+		list.Row(v.cells()...)
 	}
-	return table.Write(a.out, "")
+	return list.Write(a.out, "")
 }
 
 // A tableVersion is one row of Spark's DESCRIBE HISTORY, with what the commit added and removed, and silt's own record of its batch.

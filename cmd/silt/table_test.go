@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/siltlake/silt"
+	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/delta"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/verify"
@@ -57,8 +58,8 @@ func TestVerifyPrintsTheVerdict(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var dir string
 			var got silt.VerifyOptions
-			f := newFakeProcess(engine{verify: func(_ context.Context, d string, o silt.VerifyOptions) (verify.Result, error) {
-				dir, got = d, o
+			f := newFakeProcess(engine{verify: func(_ context.Context, d config.Path, o silt.VerifyOptions) (verify.Result, error) {
+				dir, got = d.Dir, o
 				return tt.result, nil
 			}})
 			if status := f.main("table", "verify", "file:/data/clicks", "--scan"); status != tt.status {
@@ -82,7 +83,7 @@ func TestVerifyPrintsTheVerdict(t *testing.T) {
 }
 
 func TestVerifyTakesTheTableOfItsPipeline(t *testing.T) {
-	file := pipeline(t, "paths: {dbfs: /mnt}\n"+clicks)
+	file := pipeline(t, "paths: {dbfs: /mnt, dbfs:/mnt/lake: s3://bucket/top}\n"+clicks)
 	for _, tt := range []struct {
 		args []string
 		dir  string
@@ -90,10 +91,12 @@ func TestVerifyTakesTheTableOfItsPipeline(t *testing.T) {
 		{[]string{"-c", file}, "/data/clicks"},
 		{[]string{"-c", file, "-s", "sink.delta.path=/data/views"}, "/data/views"},
 		{[]string{"-c", file, "dbfs:/clicks"}, "/mnt/clicks"}, // by the pipeline's paths
+		{[]string{"-c", file, "dbfs:/mnt/lake/clicks"}, "s3://bucket/top/clicks"},
+		{[]string{"-c", file, "gs://bucket/clicks"}, "gs://bucket/clicks"},
 	} {
 		var dir string
-		f := newFakeProcess(engine{verify: func(_ context.Context, d string, o silt.VerifyOptions) (verify.Result, error) {
-			dir = d
+		f := newFakeProcess(engine{verify: func(_ context.Context, d config.Path, o silt.VerifyOptions) (verify.Result, error) {
+			dir = d.Dir + d.URL
 			return sound(), o.Pipeline.Err()
 		}})
 		f.env["PASSWORD"] = "canary-password"
@@ -104,7 +107,7 @@ func TestVerifyTakesTheTableOfItsPipeline(t *testing.T) {
 }
 
 func TestVerifyShowsItsProgressOnATerminalOnly(t *testing.T) {
-	f := newFakeProcess(engine{verify: func(_ context.Context, d string, o silt.VerifyOptions) (verify.Result, error) {
+	f := newFakeProcess(engine{verify: func(_ context.Context, d config.Path, o silt.VerifyOptions) (verify.Result, error) {
 		o.Progress(1200, 3000)
 		return sound(), nil
 	}})
@@ -126,8 +129,9 @@ func TestHistoryListsVersions(t *testing.T) {
 	}
 	var dir string
 	var limit int
-	f := newFakeProcess(engine{history: func(_ context.Context, d string, n int) ([]*delta.Commit, error) {
-		dir, limit = d, n
+	var options silt.TableOptions
+	f := newFakeProcess(engine{history: func(_ context.Context, d config.Path, n int, o silt.TableOptions) ([]*delta.Commit, error) {
+		dir, limit, options = d.Dir, n, o
 		return commits, nil
 	}})
 	for _, form := range []string{"table", "json", "ndjson"} {
@@ -135,13 +139,13 @@ func TestHistoryListsVersions(t *testing.T) {
 			t.Errorf("exit status %d", status)
 		}
 	}
-	if dir != "/data/clicks" || limit != 20 {
+	if dir != "/data/clicks" || limit != 20 || options.Env == nil || options.Pipeline != nil {
 		t.Errorf("asked for %d of %s", limit, dir)
 	}
 	golden.Check(t, "testdata/history.txt", f.stdout.String())
 	check(t, "stderr", f.stderr.String(), "")
 
-	f = newFakeProcess(engine{history: func(context.Context, string, int) ([]*delta.Commit, error) {
+	f = newFakeProcess(engine{history: func(context.Context, config.Path, int, silt.TableOptions) ([]*delta.Commit, error) {
 		return nil, problem.New(problem.NoTable, "no table")
 	}})
 	if status := f.main("table", "history", "/data/clicks"); status != problem.ExitUsage {

@@ -6,51 +6,27 @@ import (
 	"strings"
 
 	"github.com/siltlake/silt"
-	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/internal/term"
 	"github.com/siltlake/silt/internal/verify"
 )
 
 type verifyCmd struct {
-	Path   string   `arg:"" optional:"" help:"The table's directory; with -c by default the pipeline's."`
-	Scan   bool     `help:"Read topic, partition and offset of every row, not only the log."`
-	Config string   `short:"c" placeholder:"FILE" help:"Compare with the topic too, as this pipeline file reaches it."`
-	Set    []string `short:"s" placeholder:"PATH=VALUE" sep:"none" help:"Override a value of the file; may be repeated."`
+	tableFlag `set:"tableConfig=Compare with the topic too, as this pipeline file reaches it, and take the store's options from it."`
+	Scan      bool `help:"Read topic, partition and offset of every row, not only the log."`
 	outputFlag
 }
 
 // Validate is called by kong after the flags were read.
-func (c *verifyCmd) Validate() error {
-	switch {
-	case c.Path == "" && c.Config == "":
-		return problem.New(problem.Usage, "silt table verify needs a table").Fix("silt table verify PATH, or -c pipeline.yaml")
-	case c.Config == "" && len(c.Set) > 0:
-		return problem.New(problem.Usage, "-s overrides a value of a pipeline file, and there is none").Fix("name it: -c pipeline.yaml")
-	}
-	return nil
-}
+func (c *verifyCmd) Validate() error { return c.check("silt table verify") }
 
 // Run verifies the table and prints what was found; a table that is not sound is an error.
 func (c *verifyCmd) Run(a *app) error {
-	o := silt.VerifyOptions{Scan: c.Scan, Log: a.log}
-	var dir string
-	if c.Config != "" {
-		p, err := a.load(c.Config, c.Set)
-		if err != nil {
-			return err
-		}
-		if o.Pipeline, dir = p, p.Table.Dir; dir == "" && c.Path == "" {
-			return p.Err() // which says why there is no path
-		}
+	path, table, err := a.table(c.Path, c.Config, c.Set)
+	if err != nil {
+		return err
 	}
-	if c.Path != "" {
-		path, err := a.tablePath(o.Pipeline, c.Path)
-		if err != nil {
-			return err
-		}
-		dir = path
-	}
+	o := silt.VerifyOptions{TableOptions: table, Scan: c.Scan}
 	if a.terminal && !a.quiet && !a.machine {
 		o.Progress = func(done, of int) {
 			if err := a.status.Show(fmt.Sprintf("  file %s of %s", term.Count(int64(done)), term.Count(int64(of)))); err != nil {
@@ -60,7 +36,7 @@ func (c *verifyCmd) Run(a *app) error {
 	}
 	ctx, stop := a.interruptible("stopping")
 	defer stop()
-	r, err := a.engine.verify(ctx, dir, o)
+	r, err := a.engine.verify(ctx, path, o)
 	if cleared := a.status.Clear(); err == nil {
 		err = cleared
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Env func(name string) (string, bool)
 	// ReadFile reads a file of at most limit bytes; a larger one gives at least one byte more. Nil reads the file system.
 	ReadFile func(name string, limit int64) ([]byte, error)
+	// Storage says of an option of sink.storageOptions whether its value is a secret by nature, and whether there is such an option: the
+	// clouds know theirs. Nil knows none.
+	Storage func(key string) (sensitive, known bool)
 	// Secrets is told every secret of the file; nil tells nobody.
 	Secrets *secret.Scrubber
 }
@@ -54,6 +57,7 @@ type Pipeline struct {
 	Decode   option.Values // decode; nested keys joined by dots: limits.maxDepth
 	Select   []option.Value
 	Delta    option.Values // sink.delta; path is in it as it was written
+	Storage  option.Values // sink.storageOptions, of the stores of table and checkpoint
 	Trigger  option.Values // trigger: processingTime, availableNow
 
 	Table      Path // sink.delta.path
@@ -61,6 +65,10 @@ type Pipeline struct {
 	Paths      Paths
 
 	AllowInsecure bool
+
+	// Env and Secrets are those of Options: for what a package takes from the environment where the file says nothing.
+	Env     func(name string) (string, bool)
+	Secrets *secret.Scrubber
 
 	problems problem.List
 	// faulty are the places of values that config refused: what a section's package says of the same value is an echo.
@@ -75,6 +83,9 @@ func Load(file string, o Options) (*Pipeline, error) {
 	}
 	if o.ReadFile == nil {
 		o.ReadFile = readFile
+	}
+	if o.Storage == nil {
+		o.Storage = func(string) (sensitive, known bool) { return false, false }
 	}
 	if o.Secrets == nil {
 		o.Secrets = new(secret.Scrubber)
@@ -97,7 +108,7 @@ func Load(file string, o Options) (*Pipeline, error) {
 	w := &walker{
 		file:     file,
 		begin:    problem.Location{File: file, Line: 1, Col: 1},
-		resolver: resolver{env: o.Env, readFile: o.ReadFile, scrubber: o.Secrets},
+		resolver: resolver{env: o.Env, readFile: o.ReadFile, storage: o.Storage, scrubber: o.Secrets},
 		sections: map[string]*section{},
 		faulty:   map[problem.Location]bool{},
 		problems: problems,
@@ -137,10 +148,13 @@ func (p *Pipeline) Err(sections ...[]*problem.Problem) error {
 func (w *walker) pipeline() *Pipeline {
 	p := &Pipeline{
 		File:     w.file,
+		Env:      w.env,
+		Secrets:  w.scrubber,
 		Kafka:    w.values("source.kafka"),
 		Registry: w.values("registry"),
 		Decode:   w.values("decode"),
 		Delta:    w.values("sink.delta"),
+		Storage:  w.values("sink.storageOptions"),
 		Trigger:  w.values("trigger"),
 	}
 	own := option.NewParser(w.values(""))
@@ -162,7 +176,7 @@ func (w *walker) pipeline() *Pipeline {
 		w.report(w.begin, problem.MissingOption, "checkpointLocation is missing").
 			Fix("say where the stream keeps its progress: checkpointLocation: /data/_checkpoints/clicks")
 	}
-	if q := apart(p.Table, p.Checkpoint); q != nil {
+	if q := Apart(p.Table, p.Checkpoint, insideLocal); q != nil {
 		w.problems = append(w.problems, q)
 	}
 	for _, q := range own.Finish() {
@@ -189,7 +203,7 @@ func (w *walker) path(paths Paths, v option.Value) Path {
 		w.problems = append(w.problems, q.At(v.Pos))
 		w.faulty[v.Pos] = true
 	}
-	path.pos = v.Pos
+	path.Pos = v.Pos
 	return path
 }
 

@@ -11,29 +11,62 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// A Path is a place of the table or the checkpoint.
+// A Path is a place of the table or the checkpoint: a local directory, or a URL of another kind of store.
 type Path struct {
 	Text string // as the user wrote it, for messages
-	Dir  string // the local directory; relative ones are relative to the working directory, as with other tools
-	pos  problem.Location
+	Dir  string // the local directory; relative ones are relative to the working directory, as with other tools. "" if there is a URL
+	URL  string // of an object store, not checked yet: abfss://data@account.dfs.core.windows.net/clicks
+	Pos  problem.Location
 }
 
 // String is the path as the user wrote it.
 func (p Path) String() string { return p.Text }
 
-// Paths say where the schemes of other systems are on this machine: `paths: {dbfs: /data}` makes dbfs:/x of a notebook /data/x.
-// The nil map knows none.
-type Paths map[string]string
+// IsZero says that the path was not given, or was refused.
+func (p Path) IsZero() bool { return p.Dir == "" && p.URL == "" }
+
+// Paths say where the schemes and mounts of other systems are: `paths: {dbfs: /data}` makes dbfs:/x of a notebook /data/x. The nil Paths
+// know none.
+type Paths []Mount
+
+// A Mount says where one scheme, or one folder of it, is.
+type Mount struct {
+	From string // scheme:/folder, without a slash at its end but for that of the root
+	To   string // an absolute local directory, or the URL of an object store, not checked yet
+	Pos  problem.Location
+}
 
 var (
 	// scheme has at least two characters: C:\data is a path of Windows.
 	scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+):(.*)$`)
-	// cloudSchemes are those of object stores.
-	cloudSchemes = []string{"abfs", "abfss", "wasb", "wasbs", "az", "azure", "adl", "s3", "s3a", "s3n", "gs", "r2", "oss", "hdfs"}
+	// storeSchemes are those whose URLs name a store and a folder in it. Whether silt writes to them is not decided here.
+	storeSchemes = []string{"abfs", "abfss", "wasb", "wasbs", "az", "azure", "adl", "s3", "s3a", "s3n", "gs", "gcs", "r2", "oss", "hdfs", "http", "https"}
 )
 
-// Resolve returns the local directory that text names: /path, a relative path, file:/path, file:///path, or a scheme of p. The problem
-// has no location.
+// URL is To if it is one, else "".
+func (m Mount) URL() string {
+	if isURL(m.To) {
+		return m.To
+	}
+	return ""
+}
+
+// schemeOf returns the lower-case scheme of text and what follows its colon; ok is false if it has none.
+func schemeOf(text string) (name, rest string, ok bool) {
+	if m := scheme.FindStringSubmatch(text); m != nil {
+		return strings.ToLower(m[1]), m[2], true
+	}
+	return "", text, false
+}
+
+// isURL says whether text is the URL of a store.
+func isURL(text string) bool {
+	name, _, _ := schemeOf(text)
+	return slices.Contains(storeSchemes, name)
+}
+
+// Resolve returns where text is: /path, a relative path, file:/path, file:///path, the URL of an object store, or a path that p maps to one
+// of these. The problem has no location.
 func (p Paths) Resolve(text string) (Path, *problem.Problem) {
 	out := Path{Text: text}
 	switch {
@@ -44,35 +77,58 @@ func (p Paths) Resolve(text string) (Path, *problem.Problem) {
 	case text == "~" || strings.HasPrefix(text, "~/"):
 		return out, problem.New(problem.InvalidValue, "~ in %q is not replaced by the home directory", text).Fix("write ${env:HOME}%s", text[1:])
 	}
-	m := scheme.FindStringSubmatch(text)
-	if m == nil {
+	name, rest, ok := schemeOf(text)
+	switch {
+	case !ok:
 		out.Dir = filepath.Clean(text)
 		return out, nil
-	}
-	name, rest := strings.ToLower(m[1]), m[2]
-	if slices.Contains(cloudSchemes, name) {
-		return out, problem.New(problem.Unsupported, "the store of %s is not supported yet", text).
-			Fix("use a local path: /path, file:/path, or dbfs:/path with paths: {dbfs: /path}")
-	}
-	root, mapped := "/", name == "file"
-	if !mapped {
-		root, mapped = p[name]
-	}
-	if !mapped {
-		q := problem.New(problem.InvalidValue, "unknown scheme %q in %q", name, text).Fix("a local path that looks so is written ./%s", text)
-		if name == "dbfs" {
-			q = problem.New(problem.InvalidValue, "%s names a place of Databricks", text).
-				Fix("say where that is on this machine: paths: {dbfs: /data}")
-		}
-		return out, q
+	case slices.Contains(storeSchemes, name):
+		out.URL = text
+		return out, nil
+	case name != "file" && name != "dbfs" && !p.knows(name):
+		return out, problem.New(problem.InvalidValue, "unknown scheme %q in %q", name, text).Fix("a local path that looks so is written ./%s", text)
 	}
 	local, q := afterScheme(name, rest)
 	if q != nil {
 		return out, q
 	}
-	// Clean before Join keeps ".." below the root.
-	out.Dir = filepath.Join(filepath.FromSlash(root), filepath.FromSlash(path.Clean(local)))
+	local = path.Clean(local) // before anything is joined: ".." stays below the root
+	if name == "file" {
+		out.Dir = filepath.FromSlash(local)
+		return out, nil
+	}
+	m, rest, ok := p.mount(name + ":" + local)
+	switch {
+	case !ok && name == "dbfs":
+		return out, problem.New(problem.InvalidValue, "%s names a place of Databricks", text).
+			Fix("say where that is: paths: {dbfs: /data}, or paths: {dbfs:/mnt/NAME: abfss://...} for a mount")
+	case !ok:
+		return out, problem.New(problem.InvalidValue, "paths does not say where %s is", text).Fix("for example: paths: {%s: /data}", name)
+	case m.URL() == "":
+		out.Dir = filepath.Join(filepath.FromSlash(m.To), filepath.FromSlash(rest))
+	default:
+		out.URL = strings.TrimSuffix(m.To, "/")
+		if rest != "" {
+			out.URL += "/" + rest
+		}
+	}
 	return out, nil
+}
+
+// knows says whether anything of a scheme is mapped.
+func (p Paths) knows(name string) bool {
+	return slices.ContainsFunc(p, func(m Mount) bool { return strings.HasPrefix(m.From, name+":") })
+}
+
+// mount returns the longest mount that text is in, and its path relative to that.
+func (p Paths) mount(text string) (longest Mount, rest string, ok bool) {
+	for _, m := range p {
+		r, in := strings.CutPrefix(text, m.From)
+		if in && (r == "" || strings.HasPrefix(r, "/") || strings.HasSuffix(m.From, "/")) && len(m.From) > len(longest.From) {
+			longest, rest, ok = m, strings.TrimPrefix(r, "/"), true
+		}
+	}
+	return longest, rest, ok
 }
 
 // afterScheme returns the absolute path of /path or ///path. Two slashes begin with a host, which a local path has not.
@@ -93,46 +149,54 @@ func afterScheme(name, rest string) (string, *problem.Problem) {
 
 // paths reads the section paths.
 func (w *walker) paths(vs option.Values) Paths {
-	paths := Paths{}
+	var paths Paths
 	for _, v := range vs.All() {
 		if w.faulty[v.Pos] {
 			continue
 		}
-		name := strings.ToLower(v.Key)
+		name, rest, ok := schemeOf(v.Key)
+		if !ok {
+			name, rest, ok = schemeOf(v.Key + ":")
+		}
+		if rest == "" {
+			rest = "/"
+		}
+		folder, q := afterScheme(name, rest)
+		from := name + ":" + path.Clean(folder)
 		switch {
-		case slices.Contains(cloudSchemes, name):
-			w.refuse(v, problem.Unsupported, "the store of %s: is not supported yet, and it cannot be mapped to a directory", v.Key).
-				Fix("use a local path in sink.delta.path and checkpointLocation")
-		case name == "file" || !scheme.MatchString(name+":"):
-			w.refuse(v, problem.InvalidValue, "%q is no scheme that can be mapped", v.Key).Fix("for example: paths: {dbfs: /data}")
-		case v.IsList || !filepath.IsAbs(v.Text):
-			w.refuse(v, problem.InvalidValue, "paths.%s is %q; want an absolute path", v.Key, v.Shown())
+		case slices.Contains(storeSchemes, name):
+			w.refuse(v, problem.InvalidValue, "%s: names an object store itself and cannot be mapped", name).
+				Fix("write its URL into sink.delta.path and checkpointLocation")
+		case name == "file" || !ok || q != nil:
+			w.refuse(v, problem.InvalidValue, "%q is no scheme that can be mapped", v.Key).
+				Fix("for example: paths: {dbfs: /data, dbfs:/mnt/lake: abfss://...}")
+		case v.IsList || v.IsSecret || !filepath.IsAbs(v.Text) && !isURL(v.Text):
+			w.refuse(v, problem.InvalidValue, "paths.%s is %q; want an absolute path or the URL of an object store", v.Key, v.Shown())
+		case slices.ContainsFunc(paths, func(m Mount) bool { return m.From == from }):
+			w.refuse(v, problem.DuplicateOption, "paths says twice where %s is", from)
 		default:
-			paths[name] = v.Text
+			paths = append(paths, Mount{From: from, To: v.Text, Pos: v.Pos})
 		}
 	}
 	return paths
 }
 
-// apart checks that table and checkpoint do not disturb each other: VACUUM deletes what is in the table's directory and not in its log,
-// except below directories that begin with '_' (learn.microsoft.com, delta-vacuum).
-func apart(table, checkpoint Path) *problem.Problem {
-	if table.Dir == "" || checkpoint.Dir == "" {
-		return nil
-	}
+// Apart checks that table and checkpoint do not disturb each other: VACUUM deletes what is in the table's directory and not in its log,
+// except below directories that begin with '_' (learn.microsoft.com, delta-vacuum). inside says whether a path is another or in it, and
+// returns it relative to that, "." for the same. Local paths were checked when the file was loaded.
+func Apart(table, checkpoint Path, inside func(p, root Path) (rel string, ok bool)) *problem.Problem {
 	conflict := func(format string, args ...any) *problem.Problem {
-		beside := filepath.Join(filepath.Dir(table.Dir), "_checkpoints", filepath.Base(table.Dir))
-		return problem.New(problem.Conflict, format, args...).At(checkpoint.pos).
-			Fix("give the checkpoint a directory of its own, such as %s; inside the table only one that begins with _ is safe", beside)
+		return problem.New(problem.Conflict, format, args...).At(checkpoint.Pos).
+			Fix("give the checkpoint a directory of its own, such as %s; inside the table only one that begins with _ is safe", beside(table))
 	}
-	inside, ok := below(table.Dir, checkpoint.Dir)
+	rel, ok := inside(checkpoint, table)
 	if !ok {
-		if _, ok := below(checkpoint.Dir, table.Dir); ok {
+		if _, ok := inside(table, checkpoint); ok {
 			return conflict("the table %s is inside the checkpoint %s", table, checkpoint)
 		}
 		return nil
 	}
-	switch first, _, _ := strings.Cut(filepath.ToSlash(inside), "/"); {
+	switch first, _, _ := strings.Cut(rel, "/"); {
 	case first == ".":
 		return conflict("checkpointLocation and sink.delta.path are the same directory, %s", table)
 	case first == "_delta_log":
@@ -141,6 +205,28 @@ func apart(table, checkpoint Path) *problem.Problem {
 		return conflict("the checkpoint %s is inside the table %s, where VACUUM would delete it", checkpoint, table)
 	}
 	return nil
+}
+
+// beside is where the checkpoint of a table could be.
+func beside(table Path) string {
+	if table.URL == "" {
+		return filepath.Join(filepath.Dir(table.Dir), "_checkpoints", filepath.Base(table.Dir))
+	}
+	server, folder, _ := strings.Cut(strings.TrimSuffix(table.URL, "/"), "://")
+	i := strings.LastIndexByte(folder, '/')
+	if i < 0 { // the table is all of the bucket
+		return table.Text + "/_checkpoint"
+	}
+	return server + "://" + folder[:i] + "/_checkpoints" + folder[i:]
+}
+
+// insideLocal is Apart's inside of local directories.
+func insideLocal(p, root Path) (rel string, ok bool) {
+	if p.Dir == "" || root.Dir == "" {
+		return "", false
+	}
+	rel, ok = below(root.Dir, p.Dir)
+	return filepath.ToSlash(rel), ok
 }
 
 // below returns the path of dir relative to root, if dir is root or inside it.

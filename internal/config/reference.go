@@ -21,6 +21,7 @@ const useReference = "take secrets from the environment, ${env:NAME}, or from a 
 type resolver struct {
 	env      func(string) (string, bool)
 	readFile func(string, int64) ([]byte, error)
+	storage  func(key string) (sensitive, known bool) // as in Options
 	scrubber *secret.Scrubber
 	total    int // bytes of all values so far
 }
@@ -196,7 +197,7 @@ func (r *resolution) report(where problem.Location, code problem.Code, format st
 // finish makes the option's value. It is a secret if the option is one by nature, or if any part of it came from a reference and the
 // option is not one of those that are plain by nature. A scalar is renewed with what its references name.
 func (r *resolution) finish(v option.Value, text string, scalar bool) option.Value {
-	if !sensitive(r.section, r.key) && userinfo(text) == "" && (len(r.given) == 0 || plain(r.section, r.key)) {
+	if !r.sensitive(r.section, r.key) && userinfo(text) == "" && (len(r.given) == 0 || r.plain(r.section, r.key)) {
 		v.Text = text
 		return v
 	}

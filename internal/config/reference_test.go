@@ -15,8 +15,15 @@ func newResolver(env map[string]string) *resolver {
 	return &resolver{
 		env:      func(k string) (string, bool) { v, ok := env[k]; return v, ok },
 		readFile: func(name string, _ int64) ([]byte, error) { return []byte(env[name]), nil },
+		storage:  storage,
 		scrubber: new(secret.Scrubber),
 	}
+}
+
+// storage knows two options.
+func storage(key string) (sensitive, known bool) {
+	sensitive = key == "the.key"
+	return sensitive, sensitive || key == "the.token.endpoint"
 }
 
 func TestReferencesAreReplacedInPlace(t *testing.T) {
@@ -73,6 +80,11 @@ func TestWhatIsASecretDependsOnTheOption(t *testing.T) {
 		{"decode", "mode", "${env:V}", false},
 		{"sink.delta", "path", "${env:V}", false},
 		{"", "checkpointLocation", "${env:V}", false},
+		{"sink.storageOptions", "the.key", "written", true},              // by its spec
+		{"sink.storageOptions", "the.token.endpoint", "${env:V}", false}, // plain by its spec, whatever its name looks like
+		{"sink.storageOptions", "the.tokn", "written", false},            // unknown
+		{"sink.storageOptions", "the.unknown", "${env:V}", true},         // unknown
+		{"sink.storageOptions", "the.unknown.password", "written", true}, // unknown, and looks like one
 		{"a.section.of.tomorrow", "key", "${env:V}", true},
 	}
 	for _, tt := range tests {

@@ -29,8 +29,13 @@ var plainOptions = map[string][]string{
 		"schema.registry.ssl.truststore.type", "schema.registry.ssl.endpoint.identification.algorithm"},
 }
 
-func plain(section, key string) bool {
-	if slices.Contains(plainSections, section) {
+// Of sink.storageOptions Options.Storage says which are plain and which are sensitive; what it does not know is any other.
+func (r *resolver) plain(section, key string) bool {
+	switch {
+	case section == "sink.storageOptions":
+		sensitive, known := r.storage(key)
+		return known && !sensitive
+	case slices.Contains(plainSections, section):
 		return !sensitiveKey.MatchString(key)
 	}
 	return slices.Contains(plainOptions[section], strings.ToLower(key))
@@ -38,8 +43,13 @@ func plain(section, key string) bool {
 
 var sensitiveKey = regexp.MustCompile(`(?i)password|passphrase|secret|token|jaas|user\.info|credential|keystore\.key|account\.key`)
 
-func sensitive(section, key string) bool {
-	return sensitiveKey.MatchString(key) && !plain(section, key)
+func (r *resolver) sensitive(section, key string) bool {
+	if section == "sink.storageOptions" {
+		if sensitive, known := r.storage(key); known {
+			return sensitive
+		}
+	}
+	return sensitiveKey.MatchString(key) && !r.plain(section, key)
 }
 
 var urlPassword = regexp.MustCompile(`://[^/?#@\s:]*:([^/?#@\s]+)@`)

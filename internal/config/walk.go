@@ -15,13 +15,12 @@ var (
 	// groups hold sections only.
 	groups = []string{"source", "sink"}
 	// sectionNames hold options, whose names their packages know.
-	sectionNames = []string{"source.kafka", "registry", "decode", "sink.delta", "trigger", "paths"}
+	sectionNames = []string{"source.kafka", "registry", "decode", "sink.delta", "sink.storageOptions", "trigger", "paths"}
 	ownOptions   = []string{"name", "select", "checkpointLocation", "allowInsecure"}
 	// refused are the sections that silt knows and does not support yet, and what to do instead.
 	refused = map[string]string{
-		"sink.storageOptions": "use a local path in sink.delta.path and checkpointLocation, and remove the section",
-		"observability":       "remove the section; progress is on stderr, and as JSON on stdout with -o json",
-		"secrets":             "remove the section; " + useReference,
+		"observability": "remove the section; progress is on stderr, and as JSON on stdout with -o json",
+		"secrets":       "remove the section; " + useReference,
 	}
 )
 
@@ -210,7 +209,7 @@ func (w *walker) override(set []string) {
 			w.report(where, problem.Unsupported, "%s is not supported yet", key).Fix("%s", instead)
 			continue
 		}
-		if sensitive(name, key) && !strings.Contains(text, "${") {
+		if w.sensitive(name, key) && !strings.Contains(text, "${") {
 			w.report(where, problem.Usage, "a secret on the command line is seen by every process of the machine").
 				Fix("name it: -s '%s=${env:NAME}' or ${file:/path}", path)
 			continue

@@ -1,0 +1,117 @@
+package silt
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/siltlake/silt/internal/cloud"
+	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/store"
+)
+
+// Load reads a pipeline file, as config.Load does, with what the clouds know of their options.
+func Load(file string, o config.Options) (*config.Pipeline, error) {
+	o.Storage = cloud.Sensitive
+	return config.Load(file, o)
+}
+
+// A folder is where a table or a checkpoint is: a local directory, or a place in an object store.
+type folder struct {
+	path  config.Path
+	place cloud.Place // its zero value: the path is local
+}
+
+// storage is where the table and the checkpoint of a pipeline are, and another table that a command names, and the options of the stores
+// there.
+type storage struct {
+	table, checkpoint, other folder
+	options                  cloud.Options
+	env                      cloud.Env
+}
+
+// parseStorage reads the paths of a pipeline, that of another table (its zero value: there is none), and the options of the stores that they
+// are in.
+func parseStorage(p *config.Pipeline, other config.Path) (s storage, problems []*problem.Problem) {
+	s = storage{table: folder{path: p.Table}, checkpoint: folder{path: p.Checkpoint}, other: folder{path: other},
+		env: cloud.Env{Getenv: p.Env, Secrets: p.Secrets}}
+	var places []cloud.Place
+	for _, f := range []*folder{&s.table, &s.checkpoint, &s.other} {
+		if q := f.locate(); q != nil {
+			problems = append(problems, q)
+		} else if f.place.Cloud != 0 {
+			places = append(places, f.place)
+		}
+	}
+	for _, m := range p.Paths {
+		mounted := folder{path: config.Path{Text: m.To, URL: m.URL(), Pos: m.Pos}}
+		if q := mounted.locate(); q != nil {
+			problems = append(problems, q)
+		}
+	}
+	if len(problems) > 0 {
+		return s, problems // what the options are for is not known
+	}
+	if q := config.Apart(p.Table, p.Checkpoint, s.inside); q != nil {
+		problems = append(problems, q)
+	}
+	o, more := cloud.ParseOptions(p.Storage, places...)
+	s.options = o
+	return s, append(problems, more...)
+}
+
+// locate finds the place of a path that is a URL.
+func (f *folder) locate() (q *problem.Problem) {
+	if f.path.URL == "" {
+		return nil
+	}
+	if f.place, q = cloud.ParsePlace(f.path.URL); q != nil {
+		if f.path.Pos.File == "" { // of the command line
+			return q.At(problem.File(f.place.Text))
+		}
+		return q.At(f.path.Pos)
+	}
+	f.place.Text = f.path.Text
+	return nil
+}
+
+// inside is that of config.Apart for paths in object stores.
+func (s storage) inside(p, root config.Path) (rel string, ok bool) {
+	of := map[config.Path]cloud.Place{s.table.path: s.table.place, s.checkpoint.path: s.checkpoint.place}
+	if of[p].Cloud == 0 {
+		return "", false
+	}
+	return of[p].Inside(of[root])
+}
+
+// open opens the store of a folder. It writes nothing.
+func (s storage) open(ctx context.Context, f folder, log *slog.Logger) (store.Store, error) {
+	if f.place.Cloud == 0 {
+		return store.NewLocal(f.path.Dir)
+	}
+	env := s.env
+	env.Log = log
+	opened, err := cloud.Open(ctx, f.place, s.options, env, nil)
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
+// writable opens the store of a folder after a look whether it can be written; option names the path in messages.
+func (s storage) writable(ctx context.Context, f folder, option string, log *slog.Logger) (store.Store, error) {
+	refuse := func(format string, args ...any) *problem.Problem {
+		return problem.New(problem.PathNotWritable, format, args...).At(problem.File(f.path.Text))
+	}
+	if f.place.Cloud == 0 {
+		if err := store.Writable(f.path.Dir); err != nil {
+			return nil, refuse("%s is %s, which cannot be written: %w", option, f.path, err).
+				Fix("let the user that runs silt write there, or choose another %s", option)
+		}
+	}
+	opened, err := s.open(ctx, f, log)
+	if err != nil && f.place.Cloud == 0 {
+		return nil, refuse("%s is %s: %w", option, f.path, err).Fix("choose another %s", option)
+	}
+	return opened, err
+}
