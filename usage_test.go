@@ -49,8 +49,15 @@ var reveals = map[string]string{
 
 	"internal/broker/users.go users.add": "a new user's password, for the credentials that are kept of it",
 
-	"internal/cloud/given.go reader.text": "options that are no secrets by nature",
-	"internal/cloud/given.go reader.flag": "true or false",
+	"internal/cloud/azure.go azure.container":             "compared with what the client was made of",
+	"internal/cloud/azure_auth.go azureTransport.Do":      "a SAS, for the URL",
+	"internal/cloud/azure_auth.go newAzureClient":         "a key, for the SDK's credential",
+	"internal/cloud/azure_auth.go newAzureCredential":     "a service principal's secret, for the SDK's credential",
+	"internal/cloud/azure_auth.go azureToken.GetToken":    "a token, for the Authorization header",
+	"internal/cloud/azure_login.go azureReader.key":       "whether it is base64",
+	"internal/cloud/azure_login.go azureReader.signature": "whether it is a SAS, and when it ends",
+	"internal/cloud/given.go reader.text":                 "options that are no secrets by nature",
+	"internal/cloud/given.go reader.flag":                 "true or false",
 
 	"internal/config/config.go walker.path":           "a path",
 	"internal/config/reference.go resolution.resolve": "the text of a value, for what is checked of it",

@@ -1,0 +1,74 @@
+package parts
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// azuritePackage is exact; what it depends on is taken as it was on that day.
+const azuritePackage = "--before=2026-11-20 azurite@3.35.0"
+
+// The account and the key that Microsoft publishes for the emulator.
+const (
+	AzuriteAccount = "devstoreaccount1"
+	AzuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+// An Azurite is Microsoft's emulator of Azure Blob Storage. It has no endpoint of ADLS Gen2.
+type Azurite struct {
+	URL string // of its account: http://127.0.0.1:PORT/devstoreaccount1
+	PID int
+
+	p *process
+}
+
+// StartAzurite starts an emulator on a free port, which keeps its objects in dir, or in its memory if dir is "". Its log is in the directory
+// for logs.
+func StartAzurite(logs, dir string) (*Azurite, error) {
+	const part = "Azurite"
+	node, modules, err := javascript(part, "azurite", azuritePackage)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
+	log, err := os.Create(filepath.Join(logs, fmt.Sprintf("azurite-%d.log", ports[0])))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	// Its check of API versions refuses those that are newer than itself, as azblob's is.
+	cmd := exec.Command(node, filepath.Join(modules, "azurite", "dist", "src", "blob", "main.js"),
+		"--skipApiVersionCheck", "--disableTelemetry", "--silent", "--blobHost", "127.0.0.1", "--blobPort", strconv.Itoa(ports[0]))
+	if dir == "" {
+		cmd.Args = append(cmd.Args, "--inMemoryPersistence")
+	} else {
+		cmd.Args = append(cmd.Args, "--location", dir)
+	}
+	cmd.Dir = logs
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = procAttr(false)
+	p, err := startProcess(cmd)
+	if err != nil {
+		return nil, err
+	}
+	a := &Azurite{URL: "http://" + address + "/" + AzuriteAccount, PID: p.pid, p: p}
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline) && p.running(); time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", address); err == nil {
+			return a, c.Close()
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("azurite does not start%s", lastLines(log.Name(), 5)), p.kill())
+}
+
+// Stop ends the emulator.
+func (a *Azurite) Stop() error { return a.p.stop(stopTimeout) }
