@@ -194,3 +194,9 @@ func TestSmallReadsShareRequests(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+func TestTheContractIsTestedAroundAPart(t *testing.T) {
+	if storetest.Part != partSize {
+		t.Errorf("storetest takes parts of %d bytes, they have %d", storetest.Part, partSize)
+	}
+}

@@ -41,6 +41,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"an aborted upload leaves nothing", uploadAbort},
 		{"an upload replaces nothing", uploadExists},
 		{"delete", deletes},
+		{"uploads of every size", uploadSizes},
+		{"of many uploads of one key one wins", uploadRace},
+		{"long listings", longListing},
 		{"a cancelled context", cancelled},
 		{"callers own their bytes", ownership},
 	} {
@@ -117,7 +120,7 @@ func putIfAbsentOnce(t *testing.T, s store.Store) {
 
 // race: the winner's bytes are there, whoever asks at whatever moment sees them whole or not at all.
 func race(t *testing.T, s store.Store) {
-	const writers = 50
+	const writers = 100
 	content := func(i int) []byte { return bytes.Repeat([]byte{byte('0' + i)}, 100+i) }
 	outcomes := make([]store.Outcome, writers)
 	errs := make([]error, writers)
