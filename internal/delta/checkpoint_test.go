@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -584,5 +585,35 @@ func TestStatisticsAsStructsOfOtherWriters(t *testing.T) {
 	}
 	if stats[""] > 0 || !found {
 		t.Errorf("%d files have none; got %v", stats[""], stats)
+	}
+}
+
+func TestLastCheckpointIsWrittenOnceASecond(t *testing.T) {
+	m := checkpointedTable(t, false)
+	now := time.UnixMilli(1_700_000_000_000)
+	var slept []time.Duration
+	o := testOptions()
+	o.Now = func() time.Time { return now }
+	o.Sleep = func(_ context.Context, d time.Duration) error {
+		slept = append(slept, d)
+		now = now.Add(d)
+		return nil
+	}
+	l := Open(m, o)
+	s := must[*Snapshot](t)(l.Snapshot(ctx))
+	for _, step := range []struct{ later, want time.Duration }{
+		{0, 0}, // the first
+		{300 * time.Millisecond, 700 * time.Millisecond},
+		{time.Second, 0},
+		{-time.Hour, time.Second}, // the clock was set back
+	} {
+		now = now.Add(step.later)
+		slept = nil
+		if err := l.WriteCheckpoint(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		if len(slept) == 0 && step.want != 0 || len(slept) > 0 && slept[0] != step.want {
+			t.Errorf("%s later: slept %v, want %s", step.later, slept, step.want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // lastCheckpoint is the content of _last_checkpoint (PROTOCOL.md, "Last Checkpoint File"), version, size and parts first. silt writes no
@@ -33,8 +34,31 @@ func (l *Log) hint(ctx context.Context) int64 {
 	return *h.Version
 }
 
-// writeHint makes _last_checkpoint name a checkpoint unless it names a newer one.
+// hintPause is the time between two writes of _last_checkpoint: Google Cloud Storage takes new bytes for an object once a second
+// (cloud.google.com/storage/quotas, "Maximum rate of writes to the same object name").
+const hintPause = time.Second
+
+// paceHint waits until _last_checkpoint may be written.
+func (l *Log) paceHint(ctx context.Context) error {
+	l.mu.Lock()
+	now := l.options.Now()
+	pause := time.Duration(0)
+	if !l.hinted.IsZero() {
+		pause = min(l.hinted.Add(hintPause).Sub(now), hintPause) // clocks go back
+	}
+	l.hinted = now.Add(max(pause, 0))
+	l.mu.Unlock()
+	if pause <= 0 {
+		return nil
+	}
+	return l.options.Sleep(ctx, pause)
+}
+
+// writeHint makes _last_checkpoint name a checkpoint unless it names a newer one. It is written in the background, where there is time.
 func (l *Log) writeHint(ctx context.Context, h lastCheckpoint) error {
+	if err := l.paceHint(ctx); err != nil {
+		return err
+	}
 	if l.hint(ctx) > h.Version {
 		return nil
 	}

@@ -76,7 +76,8 @@ type Log struct {
 	options Options
 
 	mu     sync.Mutex
-	latest rebase // the newest log checkpoint that this Log wrote
+	latest rebase    // the newest log checkpoint that this Log wrote
+	hinted time.Time // when this Log wrote _last_checkpoint last
 }
 
 // A rebase moves snapshots to a new base.
