@@ -79,7 +79,7 @@ func (r *refused) Is(target error) bool { return target == ErrNotCommitted }
 const (
 	maxConflicts = 1000 // commits of others that come first, one after the other
 	maxSends     = 5    // of one version, while the store does not say what happened
-	maxReads     = 5    // of the version that was sent, while the store does not answer
+	maxReads     = 5    // of the version that was sent, while the store does not answer and does not say what is wrong
 	maxBackoff   = time.Second
 	// resolveTimeout is how long the outcome of a commit is looked for after the caller's context ended.
 	resolveTimeout = 10 * time.Second
@@ -221,7 +221,7 @@ func (c *committer) readBack(ctx context.Context, version int64) (there, ours bo
 			return false, false, nil
 		case err == nil:
 			return true, c.isOurs(sum), nil
-		case reads+1 == maxReads:
+		case reads+1 == maxReads, isTried(err):
 			return false, false, err
 		}
 		if err := c.log.backOff(ctx, reads+1); err != nil {
@@ -229,6 +229,10 @@ func (c *committer) readBack(ctx context.Context, version int64) (there, ours bo
 		}
 	}
 }
+
+// isTried says whether the store itself has tried again for as long as it is worth, or knows that it is not worth it: then its error is a
+// problem. A log that is corrupt may be whole a moment later: not every writer makes its commits in one step.
+func isTried(err error) bool { return problem.Of(err) != nil && !isCorrupt(err) }
 
 func (c *committer) isOurs(s *summary) bool { return s.info != nil && s.info.TxnID == c.t.Info.TxnID }
 
@@ -245,7 +249,7 @@ func (c *committer) catchUp(ctx context.Context, s *Snapshot) (newest, done *Sna
 		case err != nil:
 			// The version that was sent is another's in all likelihood; only reading it makes that sure. One that cannot be read may be
 			// whole a moment later: not every writer makes its commits in one step.
-			if failures++; failures == maxReads || errors.Is(err, fs.ErrNotExist) {
+			if failures++; failures == maxReads || errors.Is(err, fs.ErrNotExist) || isTried(err) {
 				return nil, nil, c.unread(s, sent, err)
 			}
 			if err := c.log.backOff(ctx, failures); err != nil {

@@ -125,3 +125,36 @@ func TestAnErrorOfTheStoreIsNoCorruptLog(t *testing.T) {
 		}
 	}
 }
+
+// bound is a store whose objects are read under the context that they were opened with, as those of object stores are.
+type bound struct{ store.Store }
+
+type boundObject struct {
+	store.Object
+	ctx context.Context
+}
+
+func (b bound) Open(ctx context.Context, key string) (store.Object, error) {
+	o, err := b.Store.Open(ctx, key)
+	return boundObject{o, ctx}, err
+}
+
+func (o boundObject) ReadAt(p []byte, off int64) (int, error) {
+	if err := o.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return o.Object.ReadAt(p, off)
+}
+
+func TestWhatIsOpenedIsReadUnderTheCallersContext(t *testing.T) {
+	m := store.NewMemory(nil)
+	mustPut(t, m, commitKey(0), string(encodeLines([]Action{NewProtocol(), NewMetaData("i", testSchema, 1),
+		&Add{Path: "f", Size: 1, Stats: strings.Repeat("y", smallCommit)}})))
+	l := Open(bound{m}, testOptions())
+	if s := must[*Snapshot](t)(l.Snapshot(ctx)); len(liveFiles(t, s)) != 1 {
+		t.Error("the file is not there")
+	}
+	if c := must[*Commit](t)(l.Read(ctx, 0)); len(c.Adds) != 1 {
+		t.Errorf("got %d adds", len(c.Adds))
+	}
+}

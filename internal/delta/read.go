@@ -156,11 +156,11 @@ func (l *Log) eachFetched(ctx context.Context, first, step, n int64, do func(ver
 			f.close()
 		}
 	}()
-	group, gctx := errgroup.WithContext(ctx)
+	var group errgroup.Group // without a context of its own, which would end with Wait: what is opened is read after it
 	for i := range commits {
 		group.Go(func() error {
 			return problem.Catch("reading the log", func() (err error) {
-				commits[i], err = l.fetch(gctx, first+int64(i)*step)
+				commits[i], err = l.fetch(ctx, first+int64(i)*step)
 				return err
 			})
 		})
