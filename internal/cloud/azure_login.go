@@ -142,15 +142,22 @@ func (r *azureReader) clientLogin() azureLoginKind {
 	return azureManaged
 }
 
-// fromEnvironment returns the login that the environment gives. Its key and SAS are for the account that it names beside them, if it names
-// one; the emulator's is taken for no other.
-func (r *azureReader) fromEnvironment() azureLoginKind {
+// ours returns the variables that may hold a login for the account: those of the environment are for the account that it names beside them,
+// if it names one, and no real account is the emulator's.
+func (r *azureReader) ours(variables []string) []string {
 	account := r.environmentAccount()
-	ours := account == r.place.Account || account == "" && !r.emulator
+	if account == r.place.Account || account == "" && !r.emulator {
+		return variables
+	}
+	return nil
+}
+
+// fromEnvironment returns the login that the environment gives.
+func (r *azureReader) fromEnvironment() azureLoginKind {
 	switch {
-	case ours && r.variable(azureKeyVariables...) != "":
+	case r.variable(r.ours(azureKeyVariables)...) != "":
 		return azureSharedKey
-	case ours && r.variable(azureSASVariables...) != "":
+	case r.variable(r.ours(azureSASVariables)...) != "":
 		return azureSAS
 	case r.emulator:
 		return azureSharedKey
@@ -161,7 +168,7 @@ func (r *azureReader) fromEnvironment() azureLoginKind {
 }
 
 func (r *azureReader) key() secret.Secret {
-	s, v := r.secret(azKey, azureKeyVariables...)
+	s, v := r.secret(azKey, r.ours(azureKeyVariables)...)
 	if s.IsZero() && r.emulator {
 		return secret.New(emulatorKey)
 	}
@@ -178,7 +185,7 @@ func (r *azureReader) key() secret.Secret {
 }
 
 func (r *azureReader) signature() secret.Secret {
-	s, v := r.secret(azSAS, azureSASVariables...)
+	s, v := r.secret(azSAS, r.ours(azureSASVariables)...)
 	if s.IsZero() {
 		r.missing("%s is missing", azSAS).Fix("give a SAS of the container with the rights r, c, w, d and l")
 		return s
@@ -239,6 +246,7 @@ func (r *azureReader) principal(l *azureLogin) {
 		switch {
 		case !ok || tenant == "" || err != nil || u.Host != authority || !strings.HasPrefix(text, "https://"):
 			r.report(v, problem.InvalidValue, "%s is %q", v.Key, v.Shown()).Fix("want https://login.microsoftonline.com/TENANT/oauth2/token")
+			return
 		case r.text(azTenant) != "" && r.text(azTenant) != tenant:
 			r.report(v, problem.Conflict, "%s names the tenant %q, and another option %q", v.Key, tenant, r.text(azTenant)).Fix("remove one of them")
 		}

@@ -17,6 +17,14 @@ func Open(ctx context.Context, p Place, o Options, env Env, onState func(ready b
 }
 
 // newBackend is the list of the clouds.
-func newBackend(_ context.Context, p Place, _ given, _ Env) (backend, error) {
+func newBackend(ctx context.Context, p Place, g given, env Env) (backend, error) {
+	switch p.Cloud {
+	case Azure:
+		c, problems := azureSettings(p, g, env)
+		if len(problems) > 0 {
+			return nil, problem.List(problems)
+		}
+		return newAzure(ctx, c, env)
+	}
 	return nil, problem.New(problem.Unsupported, "the store of %s is not supported yet", p.Text).At(problem.File(p.Text))
 }

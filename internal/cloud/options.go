@@ -23,7 +23,7 @@ type setting struct {
 }
 
 // specs are the options of all clouds.
-func specs() []spec { return nil }
+func specs() []spec { return azureSpecs() }
 
 // Sensitive says whether the value of an option is a secret, wherever it came from, and whether there is such an option. Config asks it of
 // each key of the section.
@@ -61,15 +61,17 @@ func match(specs []spec, key string) []named {
 // azureEndpoint is what follows ACCOUNT in the names of Hadoop's options: the endpoint of either service of any Azure cloud.
 var azureEndpoint = `(?:\.(?:dfs|blob)\.(?:` + strings.ReplaceAll(strings.Join(azureSuffixes, "|"), ".", `\.`) + `))`
 
-// matches compares a lower-case key with an option's name, and returns the account or bucket in it.
+// matches compares a lower-case key with an option's name, and returns the account or bucket in it; container.account if it has both.
 func matches(name, key string) (owner string, ok bool) {
 	if !strings.Contains(name, "ACCOUNT") && !strings.Contains(name, "BUCKET") {
 		return "", strings.EqualFold(name, key)
 	}
 	// The service and the suffix may be those of any Azure cloud, and be left out where the name has none.
-	name = strings.NewReplacer("ACCOUNT.dfs.core.windows.net", "\x00", "ACCOUNT", "\x01", "BUCKET", "\x02").Replace(name)
+	name = strings.NewReplacer("BUCKET.ACCOUNT.dfs.core.windows.net", "\x03", "ACCOUNT.dfs.core.windows.net", "\x00", "ACCOUNT", "\x01",
+		"BUCKET", "\x02").Replace(name)
 	name = strings.ToLower(regexp.QuoteMeta(name))
-	name = strings.NewReplacer("\x00", "([a-z0-9]+)"+azureEndpoint, "\x01", "([a-z0-9]+)"+azureEndpoint+"?", "\x02", "([a-z0-9][a-z0-9._-]*)").Replace(name)
+	name = strings.NewReplacer("\x00", "([a-z0-9]+)"+azureEndpoint, "\x01", "([a-z0-9]+)"+azureEndpoint+"?", "\x02", "([a-z0-9][a-z0-9._-]*)",
+		"\x03", "([a-z0-9-]+\\.[a-z0-9]+)"+azureEndpoint).Replace(name)
 	if m := regexp.MustCompile("^" + name + "$").FindStringSubmatch(key); m != nil {
 		return m[1], true
 	}
@@ -159,7 +161,11 @@ func (n named) belongs(p Place) bool {
 		return false
 	}
 	if p.Cloud == Azure {
-		return p.Account == n.owner || p.Account == ""
+		container, account, both := strings.Cut(n.owner, ".")
+		if !both {
+			container, account = p.Bucket, n.owner
+		}
+		return container == p.Bucket && (account == p.Account || p.Account == "")
 	}
 	return p.Bucket == n.owner
 }
@@ -202,7 +208,10 @@ func otherCloud(key string, c Cloud, places []Place) *problem.Problem {
 // otherOwner is the problem of an option of an account or a bucket in which no place is.
 func otherOwner(key string, n named, places []Place) *problem.Problem {
 	what := "bucket"
-	if n.spec.cloud == Azure {
+	switch {
+	case n.spec.cloud == Azure && strings.Contains(n.owner, "."):
+		what = "container"
+	case n.spec.cloud == Azure:
 		what = "storage account"
 	}
 	var owners []string
