@@ -4,11 +4,8 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,12 +15,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A tally is what a reader that is not silt counts in a table.
+// A tally is what readers that are not silt count in a table; see python/tables.py.
 type tally struct {
 	Version    int64
 	Rows       int64 // by delta-rs
 	Files      int
-	Partitions map[string]partitionTally // by DuckDB, by "topic/partition"
+	Partitions map[string]partitionTally // by "topic/partition"
+	Batches    []int64                   // ids of silt's batches, in the order of versions
 }
 
 // A partitionTally counts the offsets of a partition. Sum and Squares, of the offsets and of their squares, tell two sets of as many
@@ -33,22 +31,14 @@ type partitionTally struct {
 	Sum, Squares              string
 }
 
-// count lets DuckDB and delta-rs count the table.
-func (f *fixture) count() tally { return countTable(f.t, f.table()) }
+// count lets others count the table.
+func (f *fixture) count() tally { return countTable(f.t, f.table(), nil) }
 
-func countTable(t *testing.T, path string) tally {
+// countTable lets others count a table; options are delta-rs's storage_options, nil for a local table.
+func countTable(t *testing.T, table string, options map[string]string) tally {
 	t.Helper()
-	out, err := exec.Command(needPython(t), filepath.Join("python", "check_table.py"), path).Output()
-	if err != nil {
-		if exit, ok := err.(*exec.ExitError); ok {
-			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
-		}
-		t.Fatal("count the table: ", err)
-	}
 	var got tally
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatal(err)
-	}
+	needReaders(t).mustAsk(t, map[string]any{"do": "count", "table": table, "options": options}, &got)
 	var sum int64
 	for name, p := range got.Partitions {
 		sum += p.Count
@@ -57,7 +47,7 @@ func countTable(t *testing.T, path string) tally {
 		}
 	}
 	if sum != got.Rows {
-		t.Errorf("DuckDB counts %d rows, delta-rs %d", sum, got.Rows)
+		t.Errorf("%d rows by partition, %d in all", sum, got.Rows)
 	}
 	return got
 }

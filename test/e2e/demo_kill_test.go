@@ -240,7 +240,7 @@ func (k *demoKiller) checkNoLeftovers() {
 // checkEnd checks the table of a demo that has stopped against the broker's log and against the connector's sequence.
 func (k *demoKiller) checkEnd(kills int) {
 	k.t.Helper()
-	got := countTable(k.t, k.d.clicks())
+	got := countTable(k.t, k.d.clicks(), nil)
 	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
 	defer cancel()
 	b, err := broker.Start(ctx, broker.Options{Dir: k.d.path("broker")})

@@ -33,6 +33,13 @@ func TestMain(m *testing.M) {
 
 func cleanUp() error {
 	var errs []error
+	if readersStarted {
+		s, err := sharedReaders()
+		if err == nil {
+			err = s.stop()
+		}
+		errs = append(errs, err)
+	}
 	if started {
 		k, err := sharedKafka()
 		if err == nil {
@@ -59,6 +66,15 @@ var (
 			"listener.name.tls.scram-sha-512.sasl.jaas.config": scramLogin,
 		}})
 	})
+	readersStarted bool // says the same of sharedReaders
+	// sharedReaders is one process for all tests: its libraries take a second or two to load.
+	sharedReaders = sync.OnceValues(func() (*script, error) {
+		python, err := parts.Python()
+		if err != nil {
+			return nil, err
+		}
+		return startScript(python, "tables.py")
+	})
 	// release is the binary as users get it; checked is built with the race detector, which ends it with status 66 after a data race.
 	// $SILT_BINARY names one to test instead of both.
 	release = sync.OnceValues(func() (string, error) { return build("silt", "-trimpath") })
@@ -78,6 +94,15 @@ func needPython(t *testing.T) string {
 	python, err := parts.Python()
 	parts.Need(t, err)
 	return python
+}
+
+// needReaders returns the process of others' readers, python/tables.py.
+func needReaders(t *testing.T) *script {
+	t.Helper()
+	s, err := sharedReaders()
+	parts.Need(t, err)
+	readersStarted = true
+	return s
 }
 
 func build(name string, flags ...string) (string, error) {

@@ -8,9 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -79,14 +77,10 @@ func (f *fixture) kafkaTopicFor(partitions int32) {
 	f.set(f.topic, "source", "kafka", "subscribe")
 }
 
-// An oracle is the Python process of python/oracle.py, which speaks JSON lines.
-type oracle struct {
-	in  io.Writer
-	out *bufio.Scanner
-}
+// An oracle is the Python process of python/oracle.py.
+type oracle struct{ script *script }
 
 type oracleAnswer struct {
-	Error       string
 	Schemas     []string
 	Records     int
 	Rows        int
@@ -96,49 +90,21 @@ type oracleAnswer struct {
 
 func startOracle(t *testing.T) *oracle {
 	t.Helper()
-	cmd := exec.Command(needPython(t), filepath.Join("python", "oracle.py"))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	s, err := startScript(needPython(t), "oracle.py")
 	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error("the oracle: ", err)
+		if err := s.stop(); err != nil {
+			t.Error(err)
 		}
 	})
-	scanner := bufio.NewScanner(out)
-	scanner.Buffer(nil, 16<<20)
-	return &oracle{in: in, out: scanner}
+	return &oracle{s}
 }
 
-func (o *oracle) ask(t *testing.T, request map[string]any) oracleAnswer {
+func (o *oracle) ask(t *testing.T, request map[string]any) (a oracleAnswer) {
 	t.Helper()
-	b, err := json.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := o.in.Write(append(b, '\n')); err != nil {
-		t.Fatal(err)
-	}
-	if !o.out.Scan() {
-		t.Fatal("the oracle ended: ", o.out.Err())
-	}
-	var a oracleAnswer
-	if err := json.Unmarshal(o.out.Bytes(), &a); err != nil {
-		t.Fatal(err)
-	}
-	if a.Error != "" {
-		t.Fatalf("the oracle on %s: %s", b, a.Error)
-	}
+	o.script.mustAsk(t, request, &a)
 	return a
 }
 
