@@ -64,11 +64,7 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 		}
 		schemas = c
 	}
-	files, err := s.storage.writable(ctx, s.storage.table, "sink.delta.path", o.Log)
-	if err != nil {
-		return unlessStopped(ctx, err)
-	}
-	logs, err := s.storage.writable(ctx, s.storage.checkpoint, "checkpointLocation", o.Log)
+	files, logs, err := s.storage.writable(ctx, o.Log)
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}

@@ -2,7 +2,11 @@ package silt
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/siltlake/silt/internal/cloud"
 	"github.com/siltlake/silt/internal/config"
@@ -98,20 +102,66 @@ func (s storage) open(ctx context.Context, f folder, log *slog.Logger) (store.St
 	return opened, nil
 }
 
-// writable opens the store of a folder after a look whether it can be written; option names the path in messages.
-func (s storage) writable(ctx context.Context, f folder, option string, log *slog.Logger) (store.Store, error) {
-	refuse := func(format string, args ...any) *problem.Problem {
-		return problem.New(problem.PathNotWritable, format, args...).At(problem.File(f.path.Text))
-	}
-	if f.place.Cloud == 0 {
-		if err := store.Writable(f.path.Dir); err != nil {
-			return nil, refuse("%s is %s, which cannot be written: %w", option, f.path, err).
-				Fix("let the user that runs silt write there, or choose another %s", option)
+// probeTime bounds the look at a store at the start.
+const probeTime = 30 * time.Second
+
+// writable opens the stores of the table and of the checkpoint after a look whether they can be written, and whether they are safe: whether
+// of two puts of one object one is refused. Nothing stays of that but, where the right to delete is missing, a hidden object; log says so.
+func (s storage) writable(ctx context.Context, log *slog.Logger) (table, checkpoint store.Store, err error) {
+	kept := false
+	look := func(f folder, below, option string) (store.Store, error) {
+		if f.place.Cloud == 0 {
+			return openLocal(f.path, option)
 		}
+		opened, err := s.open(ctx, f, log)
+		if err != nil {
+			return nil, err
+		}
+		stays, err := probe(ctx, opened, below)
+		kept = kept || stays
+		return opened, err
 	}
-	opened, err := s.open(ctx, f, log)
-	if err != nil && f.place.Cloud == 0 {
-		return nil, refuse("%s is %s: %w", option, f.path, err).Fix("choose another %s", option)
+	if table, err = look(s.table, "_delta_log/", "sink.delta.path"); err != nil {
+		return nil, nil, err
 	}
-	return opened, err
+	if checkpoint, err = look(s.checkpoint, "", "checkpointLocation"); err != nil {
+		return nil, nil, err
+	}
+	if kept {
+		log.Warn("the credentials lack the right to delete: each start leaves a small hidden object, .silt-probe-*, and so do old entries of the checkpoint",
+			"table", s.table.path, "checkpoint", s.checkpoint.path)
+	}
+	return table, checkpoint, nil
+}
+
+// probe is store.Probe, bounded in time.
+func probe(ctx context.Context, s store.Store, folder string) (kept bool, err error) {
+	bounded, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	kept, err = store.Probe(bounded, s, folder, uuid.NewString())
+	if err == nil || ctx.Err() != nil || len(problem.Of(err)) > 0 {
+		return kept, err
+	}
+	p := problem.New(problem.StoreFailed, "the store of %s does not work", s.URL()).At(problem.File(s.URL())).Because(err)
+	if bounded.Err() != nil {
+		p.Message = fmt.Sprintf("the store of %s did not answer within %s", s.URL(), probeTime)
+	}
+	p.Retryable = true
+	return kept, p.Fix("look whether it can be reached from here, and whether the endpoint is right")
+}
+
+// openLocal opens the store of a local directory; option names the path in messages.
+func openLocal(path config.Path, option string) (store.Store, error) {
+	refuse := func(format string, args ...any) *problem.Problem {
+		return problem.New(problem.PathNotWritable, format, args...).At(problem.File(path.String()))
+	}
+	if err := store.Writable(path.Dir); err != nil {
+		return nil, refuse("%s is %s, which cannot be written: %w", option, path, err).
+			Fix("let the user that runs silt write there, or choose another %s", option)
+	}
+	s, err := store.NewLocal(path.Dir)
+	if err != nil {
+		return nil, refuse("%s is %s: %w", option, path, err).Fix("choose another %s", option)
+	}
+	return s, nil
 }
