@@ -59,7 +59,7 @@ func parseStorage(p *config.Pipeline, other config.Path) (s storage, problems []
 	if q := config.Apart(p.Table, p.Checkpoint, s.inside); q != nil {
 		problems = append(problems, q)
 	}
-	o, more := cloud.ParseOptions(p.Storage, places...)
+	o, more := cloud.ParseOptions(p.Storage, s.env, places...)
 	s.options = o
 	return s, append(problems, more...)
 }

@@ -34,7 +34,7 @@ func readAzure(t *testing.T, path, settings string) (azureConfig, []*problem.Pro
 		Getenv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
 		Now:    func() time.Time { return time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC) },
 	}
-	o, problems := ParseOptions(option.NewValues("sink.storageOptions", problem.Location{}, values...), p)
+	o, problems := readOptions(specs(), option.NewValues("sink.storageOptions", problem.Location{}, values...), []Place{p})
 	if len(problems) > 0 {
 		return azureConfig{}, problems
 	}

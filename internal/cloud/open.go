@@ -6,25 +6,50 @@ import (
 	"github.com/siltlake/silt/internal/problem"
 )
 
-// Open returns the store of a place, by the options of the file and what the environment's standard variables say. It may ask a token
-// service; the place itself is not asked for anything. onState is as a Store tells it; it may be nil.
+// A driver is what is the same of each cloud.
+type driver struct {
+	specs func() []spec
+	// check returns what is wrong with the options of a place.
+	check func(Place, given, Env) []*problem.Problem
+	open  func(context.Context, Place, given, Env) (backend, error)
+}
+
+// drivers is the list of the clouds.
+func drivers() map[Cloud]driver {
+	return map[Cloud]driver{
+		Azure: driverOf(azureSpecs, azureSettings, newAzure),
+	}
+}
+
+// driverOf makes a driver of a cloud's options, the settings that it combines of them and the environment, and its backend.
+func driverOf[Config any](specs func() []spec, settings func(Place, given, Env) (Config, []*problem.Problem),
+	backendOf func(context.Context, Config, Env) (backend, error)) driver {
+	return driver{
+		specs: specs,
+		check: func(p Place, g given, env Env) []*problem.Problem {
+			_, problems := settings(p, g, env)
+			return problems
+		},
+		open: func(ctx context.Context, p Place, g given, env Env) (backend, error) {
+			c, problems := settings(p, g, env)
+			if len(problems) > 0 {
+				return nil, problem.List(problems)
+			}
+			return backendOf(ctx, c, env)
+		},
+	}
+}
+
+// Open returns the store of a place, by the options of the file and what the environment's standard variables say. It asks the place for
+// nothing yet. onState is told when the store stops answering and why, and when it answers again; it may be nil.
 func Open(ctx context.Context, p Place, o Options, env Env, onState func(ready bool, why string)) (*Store, error) {
-	b, err := newBackend(ctx, p, o.given(p), env)
+	d, ok := drivers()[p.Cloud]
+	if !ok {
+		return nil, problem.New(problem.Unsupported, "the store of %s is not supported yet", p.Text).At(problem.File(p.Text))
+	}
+	b, err := d.open(ctx, p, o.given(p), env)
 	if err != nil {
 		return nil, err
 	}
 	return newStore(b, p, storeOptions{log: env.Log, now: env.Now, onState: onState}), nil
-}
-
-// newBackend is the list of the clouds.
-func newBackend(ctx context.Context, p Place, g given, env Env) (backend, error) {
-	switch p.Cloud {
-	case Azure:
-		c, problems := azureSettings(p, g, env)
-		if len(problems) > 0 {
-			return nil, problem.List(problems)
-		}
-		return newAzure(ctx, c, env)
-	}
-	return nil, problem.New(problem.Unsupported, "the store of %s is not supported yet", p.Text).At(problem.File(p.Text))
 }

@@ -17,13 +17,26 @@ type Options struct{ set []setting }
 
 // A setting is one option of the file for one cloud: allow_http is one of each.
 type setting struct {
-	spec  spec
-	owner string // the account or bucket in its name; "" if it is for all
+	named
 	value option.Value
 }
 
+// A named is a spec that a key names, and the account and the bucket in the key; "" if it is for all.
+type named struct {
+	spec            spec
+	account, bucket string
+}
+
 // specs are the options of all clouds.
-func specs() []spec { return azureSpecs() }
+func specs() []spec {
+	var all []spec
+	for _, c := range []Cloud{Azure, S3, GCS} {
+		if d, ok := drivers()[c]; ok {
+			all = append(all, d.specs()...)
+		}
+	}
+	return all
+}
 
 // Sensitive says whether the value of an option is a secret, wherever it came from, and whether there is such an option. Config asks it of
 // each key of the section.
@@ -37,20 +50,14 @@ func Sensitive(key string) (sensitive, known bool) {
 // hadoopPrefix is what stands before Hadoop's options in the configuration of Spark.
 const hadoopPrefix = "spark.hadoop."
 
-// A named is a spec that a key names.
-type named struct {
-	spec  spec
-	owner string
-}
-
-// match returns the specs that key names, at most one a cloud, with the account or bucket in it.
+// match returns the specs that key names, at most one a cloud, with the account and the bucket in it.
 func match(specs []spec, key string) []named {
 	key = strings.TrimPrefix(strings.ToLower(key), hadoopPrefix)
 	var out []named
 	for _, s := range specs {
 		for _, name := range append([]string{s.name}, s.others...) {
-			if owner, ok := matches(name, key); ok {
-				out = append(out, named{s, owner})
+			if account, bucket, ok := matches(name, key); ok {
+				out = append(out, named{s, account, bucket})
 				break
 			}
 		}
@@ -61,21 +68,28 @@ func match(specs []spec, key string) []named {
 // azureEndpoint is what follows ACCOUNT in the names of Hadoop's options: the endpoint of either service of any Azure cloud.
 var azureEndpoint = `(?:\.(?:dfs|blob)\.(?:` + strings.ReplaceAll(strings.Join(azureSuffixes, "|"), ".", `\.`) + `))`
 
-// matches compares a lower-case key with an option's name, and returns the account or bucket in it; container.account if it has both.
-func matches(name, key string) (owner string, ok bool) {
+// matches compares a lower-case key with an option's name, and returns the account and the bucket in it.
+func matches(name, key string) (account, bucket string, ok bool) {
 	if !strings.Contains(name, "ACCOUNT") && !strings.Contains(name, "BUCKET") {
-		return "", strings.EqualFold(name, key)
+		return "", "", strings.EqualFold(name, key)
 	}
 	// The service and the suffix may be those of any Azure cloud, and be left out where the name has none.
-	name = strings.NewReplacer("BUCKET.ACCOUNT.dfs.core.windows.net", "\x03", "ACCOUNT.dfs.core.windows.net", "\x00", "ACCOUNT", "\x01",
-		"BUCKET", "\x02").Replace(name)
+	name = strings.NewReplacer("ACCOUNT.dfs.core.windows.net", "\x00", "ACCOUNT", "\x01", "BUCKET", "\x02").Replace(name)
 	name = strings.ToLower(regexp.QuoteMeta(name))
-	name = strings.NewReplacer("\x00", "([a-z0-9]+)"+azureEndpoint, "\x01", "([a-z0-9]+)"+azureEndpoint+"?", "\x02", "([a-z0-9][a-z0-9._-]*)",
-		"\x03", "([a-z0-9-]+\\.[a-z0-9]+)"+azureEndpoint).Replace(name)
-	if m := regexp.MustCompile("^" + name + "$").FindStringSubmatch(key); m != nil {
-		return m[1], true
+	name = strings.NewReplacer("\x00", "(?P<a>[a-z0-9]+)"+azureEndpoint, "\x01", "(?P<a>[a-z0-9]+)"+azureEndpoint+"?",
+		"\x02", "(?P<b>[a-z0-9][a-z0-9._-]*)").Replace(name)
+	re := regexp.MustCompile("^" + name + "$")
+	m := re.FindStringSubmatch(key)
+	if m == nil {
+		return "", "", false
 	}
-	return "", false
+	if i := re.SubexpIndex("a"); i > 0 {
+		account = m[i]
+	}
+	if i := re.SubexpIndex("b"); i > 0 {
+		bucket = m[i]
+	}
+	return account, bucket, true
 }
 
 // spelled is an option's name as it is written for a place; ok is false if the place lacks what stands in it.
@@ -88,9 +102,27 @@ func spelled(name string, p Place) (text string, ok bool) {
 }
 
 // ParseOptions reads the section sink.storageOptions, which is for the stores of all places: those of the table and the checkpoint. Every
-// option must be one of a place's cloud, and of its account or bucket if its name holds one.
-func ParseOptions(vs option.Values, places ...Place) (Options, []*problem.Problem) {
-	return readOptions(specs(), vs, places)
+// option must be one of a place's cloud, and of its account or bucket if its name holds one. What is wrong with the values is found too, and
+// whether anything is missing that neither the options nor the environment's standard variables give.
+func ParseOptions(vs option.Values, env Env, places ...Place) (Options, []*problem.Problem) {
+	o, problems := readOptions(specs(), vs, places)
+	for _, p := range places {
+		d, ok := drivers()[p.Cloud]
+		if !ok {
+			continue
+		}
+		for _, q := range d.check(p, o.given(p), env) {
+			switch {
+			case q.Where != problem.Location{}:
+			case vs.Pos.File != "":
+				q.Where = vs.Pos
+			default:
+				q.Where = problem.File(p.Text)
+			}
+			problems = append(problems, q)
+		}
+	}
+	return o, problems
 }
 
 // readOptions finds out which options are given, for which cloud, account and bucket.
@@ -116,7 +148,7 @@ func readOptions(specs []spec, vs option.Values, places []Place) (o Options, pro
 
 // same says whether both are one option of one place, in two spellings.
 func (s setting) same(t setting) bool {
-	return s.spec.cloud == t.spec.cloud && s.spec.name == t.spec.name && s.owner == t.owner
+	return s.spec.cloud == t.spec.cloud && s.spec.name == t.spec.name && s.account == t.account && s.bucket == t.bucket
 }
 
 // usable returns the settings that an option makes, or why it makes none.
@@ -132,11 +164,11 @@ func usable(specs []spec, v option.Value, found []named, places []Place) (set []
 		if f.spec.unsupported != "" {
 			return nil, problem.New(problem.Unsupported, "%s is not supported", v.Key).Fix("%s", f.spec.unsupported)
 		}
-		if f.owner != "" && !slices.ContainsFunc(places, f.belongs) {
+		if !slices.ContainsFunc(places, f.belongs) {
 			q = cmp.Or(q, otherOwner(v.Key, f, places))
 			continue
 		}
-		set = append(set, setting{f.spec, f.owner, hidden(v, f.spec)})
+		set = append(set, setting{f, hidden(v, f.spec)})
 	}
 	if len(set) > 0 {
 		q = nil
@@ -155,19 +187,21 @@ func hidden(v option.Value, s spec) option.Value {
 	return v
 }
 
-// belongs says whether the account or bucket in an option's name is the place's. A place without an account (az://container) may be in any.
+// belongs says whether the option is for a place: whether the account and the bucket in its name are the place's. A place without an account
+// (az://container) may be in any.
 func (n named) belongs(p Place) bool {
-	if p.Cloud != n.spec.cloud {
-		return false
+	return p.Cloud == n.spec.cloud && (n.account == "" || p.Account == "" || n.account == p.Account) && (n.bucket == "" || n.bucket == p.Bucket)
+}
+
+// special says how special an option is: what is for a bucket is taken before what is for an account, and that before what is for all.
+func (n named) special() int {
+	switch {
+	case n.bucket != "":
+		return 2
+	case n.account != "":
+		return 1
 	}
-	if p.Cloud == Azure {
-		container, account, both := strings.Cut(n.owner, ".")
-		if !both {
-			container, account = p.Bucket, n.owner
-		}
-		return container == p.Bucket && (account == p.Account || p.Account == "")
-	}
-	return p.Bucket == n.owner
+	return 0
 }
 
 // unknown is the problem of a key that no cloud has.
@@ -207,25 +241,18 @@ func otherCloud(key string, c Cloud, places []Place) *problem.Problem {
 
 // otherOwner is the problem of an option of an account or a bucket in which no place is.
 func otherOwner(key string, n named, places []Place) *problem.Problem {
-	what := "bucket"
-	switch {
-	case n.spec.cloud == Azure && strings.Contains(n.owner, "."):
-		what = "container"
-	case n.spec.cloud == Azure:
-		what = "storage account"
+	what, owner, of := n.spec.cloud.bucket(), n.bucket, func(p Place) string { return p.Bucket }
+	if n.account != "" && !slices.ContainsFunc(places, func(p Place) bool { return p.Account == n.account }) {
+		what, owner, of = "storage account", n.account, func(p Place) string { return p.Account }
 	}
 	var owners []string
 	for _, p := range places {
-		owner := p.Bucket
-		if p.Cloud == Azure {
-			owner = p.Account
-		}
-		if p.Cloud == n.spec.cloud && !slices.Contains(owners, owner) {
-			owners = append(owners, owner)
+		if p.Cloud == n.spec.cloud && !slices.Contains(owners, of(p)) {
+			owners = append(owners, of(p))
 		}
 	}
-	q := problem.New(problem.Conflict, "%s is for the %s %q, and no path is in it", key, what, n.owner).Fix("remove it; the paths are %s", texts(places))
-	if near := problem.Nearest(n.owner, owners); near != "" {
+	q := problem.New(problem.Conflict, "%s is for the %s %q, and no path is in it", key, what, owner).Fix("remove it; the paths are %s", texts(places))
+	if near := problem.Nearest(owner, owners); near != "" {
 		q.Message += fmt.Sprintf("; did you mean %q?", near)
 	}
 	return q
@@ -246,19 +273,11 @@ func texts(places []Place) string {
 // it.
 func (o Options) given(p Place) given {
 	g := given{}
-	general := given{}
+	taken := map[string]int{}
 	for _, s := range o.set {
-		switch {
-		case s.spec.cloud != p.Cloud:
-		case s.owner == "":
-			general[s.spec.name] = s.value
-		case (named{s.spec, s.owner}).belongs(p):
-			g[s.spec.name] = s.value
-		}
-	}
-	for name, v := range general {
-		if _, ok := g[name]; !ok {
-			g[name] = v
+		name := s.spec.name
+		if _, ok := g[name]; s.belongs(p) && (!ok || s.special() > taken[name]) {
+			g[name], taken[name] = s.value, s.special()
 		}
 	}
 	return g

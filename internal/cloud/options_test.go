@@ -15,6 +15,7 @@ import (
 // testSpecs have every kind of name.
 var testSpecs = []spec{
 	{cloud: Azure, name: "azure_storage_account_key", others: []string{"fs.azure.account.key.ACCOUNT.dfs.core.windows.net", "account_key"}, secret: true},
+	{cloud: Azure, name: "fs.azure.sas.fixed.token", others: []string{"fs.azure.sas.fixed.token.ACCOUNT", "fs.azure.sas.BUCKET.ACCOUNT.dfs.core.windows.net"}, secret: true},
 	{cloud: Azure, name: "azure_allow_http", others: []string{"allow_http"}},
 	{cloud: Azure, name: "fs.azure.account.auth.type", others: []string{"fs.azure.account.auth.type.ACCOUNT"}},
 	{cloud: Azure, name: "fs.azure.old", unsupported: "use the new one"},
@@ -70,6 +71,9 @@ func TestOptionsAreGivenToTheirPlace(t *testing.T) {
 			[]string{"azure_storage_account_key=k"}},
 		{"a bucket with dots", []string{s3}, []string{"fs.s3a.bucket.my.bucket.secret.key=k", "fs.s3a.secret.key=general"},
 			[]string{"aws_secret_access_key=k"}},
+		{"the container's before the account's", []string{adls},
+			[]string{"fs.azure.sas.fixed.token.account=a", "fs.azure.sas.fixed.token=x", "fs.azure.sas.data.account.blob.core.windows.net=c"},
+			[]string{"fs.azure.sas.fixed.token=c"}},
 		{"an option of both clouds", []string{s3, adls}, []string{"allow_http=true", "account_key=k"}, []string{"aws_allow_http=true"}},
 	} {
 		var places []Place
@@ -106,6 +110,8 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		{both, []string{"fs.azure.account.key.acount.dfs.core.windows.net"}, problem.Conflict,
 			`is for the storage account "acount", and no path is in it; did you mean "account"?`},
 		{both, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, `is for the bucket "other", and no path is in it`},
+		{both, []string{"fs.azure.sas.other.account.dfs.core.windows.net"}, problem.Conflict, `is for the container "other", and no path is in it`},
+		{both, []string{"fs.azure.sas.data.acount.dfs.core.windows.net"}, problem.Conflict, `is for the storage account "acount", and no path is in it; did you`},
 		{[]string{s3}, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and no path is there"},
 		{nil, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and table and checkpoint are on local disk"},
 		{[]string{s3}, []string{"allow_http"}, "", ""}, // of Azure too
@@ -135,7 +141,7 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 func TestSecretsAreSecretsThoughTheyStandInTheFile(t *testing.T) {
 	p := place(t, adls)
 	o, problems := readOptions(testSpecs, values("account_key=canary"), []Place{p})
-	if text := fmt.Sprintf("%v %#v", o.given(p), o.given(p)); len(problems) > 0 || strings.Contains(text, "canary") || !strings.Contains(text, secret.Redacted) {
+	if text := fmt.Sprintf("%v %+v %#v %v", o, o, o, o.given(p)); len(problems) > 0 || strings.Contains(text, "canary") || !strings.Contains(text, secret.Redacted) {
 		t.Errorf("got %s %v", text, problems)
 	}
 }
