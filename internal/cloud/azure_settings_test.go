@@ -139,7 +139,7 @@ func TestAzureOptionsThatAreWrongSayWhatToDo(t *testing.T) {
 		{path, "fs.azure.account.key.acct.dfs.core.windows.net=canary:",
 			"E1204 fs.azure.account.key.acct.dfs.core.windows.net is no key of a storage account: it is not base64"},
 		{path, "fs.azure.account.key.other.dfs.core.windows.net=S2V5", `E1207 fs.azure.account.key.other.dfs.core.windows.net is for the storage account "other", and no path is in it`},
-		{path, "fs.azure.sas.other.acct.blob.core.windows.net=canary", `E1207 fs.azure.sas.other.acct.blob.core.windows.net is for the container "other.acct", and no path is in it`},
+		{path, "fs.azure.sas.other.acct.blob.core.windows.net=canary", `E1207 fs.azure.sas.other.acct.blob.core.windows.net is for the container "other", and no path is in it`},
 		{path, "sas_token=canary", "E1204 sas_token is no shared access signature: sig is missing"},
 		{path, "sas_token=sv=1&sig=canary&se=2026-11-26T11:59:00Z", "E1204 the shared access signature in sas_token ended on 2026-11-26T11:59:00Z"},
 		{path, "account_key=S2V5 sas_token=sig=canary", "E1207 account_key and sas_token are two ways to log in"},
