@@ -1,0 +1,497 @@
+package cloud
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
+)
+
+// The types of files of credentials that silt takes (https://google.aip.dev/auth/4110). What is asked of Google with them is
+// golang.org/x/oauth2/google's.
+const (
+	gcsServiceAccount = "service_account"
+	gcsImpersonated   = "impersonated_service_account"
+)
+
+const (
+	// gcsScope is what tokens are asked for: objects, and nothing of how buckets are set up.
+	gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
+	// gcsCloudScope is what an account needs to take the place of another: its own token goes to IAM, not to the store.
+	gcsCloudScope = "https://www.googleapis.com/auth/cloud-platform"
+
+	// maxCredentials is the size of the largest file of credentials, and of answers of token servers, that is read.
+	maxCredentials = 1 << 20
+
+	// A token is replaced this long before it expires (metadata servers give the same one again until four minutes before), and a short-lived
+	// one when a quarter of its life is left.
+	gcsEarly = 225 * time.Second
+	// If that fails, the old one serves, and this much later the next is asked for.
+	gcsRefreshPause = 15 * time.Second
+)
+
+// gcsCredentials are the parts of a file of credentials that silt looks at.
+type gcsCredentials struct {
+	Type         string `json:"type"`
+	PrivateKey   string `json:"private_key"`
+	ClientSecret string `json:"client_secret"`
+	RefreshToken string `json:"refresh_token"`
+
+	TokenURI         string          `json:"token_uri"`
+	TokenURL         string          `json:"token_url"`
+	ImpersonationURL string          `json:"service_account_impersonation_url"`
+	Source           *gcsCredentials `json:"source_credentials"`
+
+	CredentialSource struct {
+		URL       string `json:"url"`
+		RegionURL string `json:"region_url"`
+		VerifyURL string `json:"regional_cred_verification_url"`
+		TokenURL  string `json:"imdsv2_session_token_url"`
+	} `json:"credential_source"`
+}
+
+// readGCSCredentials reads a file of credentials and checks where it would send secrets: Google's library does not
+// (https://cloud.google.com/docs/authentication/external/externally-sourced-credentials). No error holds a value of it.
+func readGCSCredentials(text []byte) (*gcsCredentials, error) {
+	c := &gcsCredentials{}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, errors.New("it is not the JSON of Google's credentials")
+	}
+	return c, c.check(true)
+}
+
+func (c *gcsCredentials) check(outer bool) error {
+	switch c.Type {
+	case gcsServiceAccount:
+		if c.PrivateKey == "" {
+			return errors.New("it holds no private_key")
+		}
+	case "authorized_user", "external_account", "external_account_authorized_user":
+	case gcsImpersonated:
+		if c.Source == nil || !outer {
+			return errors.New("it has no source_credentials, or those of an account that takes another's place itself")
+		}
+	case "":
+		return errors.New("it has no type: is it a key of a service account in JSON?")
+	default:
+		return fmt.Errorf("its type %q is not supported", c.Type)
+	}
+	s := &c.CredentialSource
+	for _, u := range []struct{ name, text string }{
+		{"token_uri", c.TokenURI}, {"token_url", c.TokenURL}, {"service_account_impersonation_url", c.ImpersonationURL},
+		{"credential_source.regional_cred_verification_url", s.VerifyURL},
+	} {
+		if !safeURL(u.text, false) {
+			return fmt.Errorf("its %s is not https", u.name)
+		}
+	}
+	for _, u := range []struct{ name, text string }{
+		{"url", s.URL}, {"region_url", s.RegionURL}, {"imdsv2_session_token_url", s.TokenURL},
+	} {
+		if !safeURL(u.text, true) {
+			return fmt.Errorf("its credential_source.%s is neither https nor a metadata server", u.name)
+		}
+	}
+	if c.Source != nil {
+		return c.Source.check(false)
+	}
+	return nil
+}
+
+// safeURL says whether secrets may go to a URL: over TLS, within this machine, or, if metadata, to the metadata server of a cloud, which has
+// no TLS and is one hop away. No URL is safe.
+func safeURL(text string, metadata bool) bool {
+	if text == "" {
+		return true
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	host := u.Hostname()
+	return u.Scheme == "https" || u.Scheme == "http" && (loopback(host) || metadata && (host == gcsMetadataIP || host == "fd00:ec2::254"))
+}
+
+// tell makes the scrubber look for what must not be printed.
+func (c *gcsCredentials) tell(s *secret.Scrubber) {
+	if s == nil {
+		return
+	}
+	for _, text := range []string{c.PrivateKey, c.ClientSecret, c.RefreshToken} {
+		s.Add(secret.New(text))
+	}
+	if c.Source != nil {
+		c.Source.tell(s)
+	}
+}
+
+// A gcsAccess is an access token. No scrubber is told of it: nothing prints headers or answers of token servers, there is another each hour,
+// and a scrubber forgets none.
+type gcsAccess struct {
+	token   secret.Secret
+	expires time.Time // zero: not known
+}
+
+// gcsTokens keeps an access token and gets the next. Its methods may be called concurrently.
+type gcsTokens struct {
+	fetch func(context.Context) (gcsAccess, error)
+	// reread reads the secrets behind fetch anew.
+	reread func(context.Context) error
+	now    func() time.Time
+
+	busy chan struct{} // one token: whoever put it there may fetch
+
+	mu      sync.Mutex
+	have    gcsAccess // token zero: none
+	refresh time.Time // when the next is fetched; zero: when the store refuses this one
+}
+
+// get returns a token. One caller fetches, within its own time, and the others wait for it.
+func (t *gcsTokens) get(ctx context.Context) (secret.Secret, error) {
+	if a, ok := t.fresh(); ok {
+		return a.token, nil
+	}
+	if err := t.enter(ctx); err != nil {
+		return secret.Secret{}, err
+	}
+	defer t.leave()
+	old, ok := t.fresh()
+	if ok {
+		return old.token, nil
+	}
+	next, err := t.fetch(ctx)
+	now := t.now()
+	switch {
+	case err == nil:
+		t.keep(next, refreshAt(next.expires, now))
+		return next.token, nil
+	case !old.token.IsZero() && now.Before(old.expires):
+		t.keep(old, now.Add(gcsRefreshPause))
+		return old.token, nil
+	}
+	return secret.Secret{}, err
+}
+
+// renew fetches another token with secrets that are read anew. changed says whether it is another.
+func (t *gcsTokens) renew(ctx context.Context) (changed bool, err error) {
+	if err := t.enter(ctx); err != nil {
+		return false, err
+	}
+	defer t.leave()
+	if err := t.reread(ctx); err != nil {
+		return false, err
+	}
+	old, _ := t.fresh()
+	t.keep(gcsAccess{}, time.Time{}) // it was refused
+	next, err := t.fetch(ctx)
+	if err != nil {
+		return false, err
+	}
+	t.keep(next, refreshAt(next.expires, t.now()))
+	return next.token.Reveal() != old.token.Reveal(), nil
+}
+
+// refreshAt is when a token that expires then is replaced.
+func refreshAt(expires, now time.Time) time.Time {
+	if expires.IsZero() {
+		return expires
+	}
+	return expires.Add(-min(gcsEarly, expires.Sub(now)/4))
+}
+
+func (t *gcsTokens) fresh() (a gcsAccess, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.have, !t.have.token.IsZero() && (t.refresh.IsZero() || t.now().Before(t.refresh))
+}
+
+func (t *gcsTokens) keep(a gcsAccess, refresh time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.have, t.refresh = a, refresh
+}
+
+func (t *gcsTokens) enter(ctx context.Context) error {
+	select {
+	case t.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *gcsTokens) leave() { <-t.busy }
+
+// newGCSTokens returns where the tokens of a bucket come from, nil for none. What can be found wrong without a request is found here.
+func newGCSTokens(c gcsConfig, env Env, transport http.RoundTripper) (*gcsTokens, error) {
+	t := &gcsTokens{now: env.now, busy: make(chan struct{}, 1), reread: func(context.Context) error { return nil }}
+	assumed := false
+	if c.login == gcsDefault {
+		c.login, assumed = gcsMetadata, true
+		if _, err := os.Stat(c.file); c.file != "" && !errors.Is(err, fs.ErrNotExist) {
+			c.login = gcsFile
+		}
+	}
+	switch c.login {
+	case gcsAnonymous:
+		return nil, nil
+	case gcsToken:
+		t.reread = c.reread
+		// A value of its own: c.secret becomes another when it is renewed.
+		t.fetch = func(context.Context) (gcsAccess, error) { return gcsAccess{token: secret.New(c.secret.Reveal())}, nil }
+	case gcsMetadata:
+		m := &gcsMetadataServer{host: c.metadataHost, transport: env.Transport, now: env.now}
+		if assumed {
+			m.why = fmt.Sprintf("no credentials: sink.storageOptions gives none, GOOGLE_APPLICATION_CREDENTIALS is not set, "+
+				"gcloud has none (%s), and there is no metadata server", cmp.Or(c.file, "no home directory"))
+		}
+		if m.transport == nil {
+			// Never through a proxy, and a machine without such a server finds that out soon.
+			m.transport = &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, DisableKeepAlives: true}
+		}
+		t.fetch = m.fetch
+	default:
+		k := &gcsKeyring{config: c, name: c.name(assumed), env: env, transport: transport}
+		if _, _, err := k.load(); err != nil {
+			return nil, k.refuse(err)
+		}
+		t.fetch, t.reread = k.fetch, c.reread
+	}
+	return t, nil
+}
+
+// reread reads the secret of the options anew, if it came from where that can be done.
+func (c gcsConfig) reread(ctx context.Context) error {
+	_, err := c.secret.Renew(ctx)
+	return err
+}
+
+// A gcsKeyring gets access tokens for the credentials of a file or a secret, which it reads for each.
+type gcsKeyring struct {
+	config    gcsConfig
+	name      string
+	env       Env
+	transport http.RoundTripper
+}
+
+// load reads the credentials.
+func (k *gcsKeyring) load() (*gcsCredentials, []byte, error) {
+	var text []byte
+	if k.config.login == gcsJSON {
+		text = []byte(k.config.secret.Reveal())
+	} else {
+		f, err := os.Open(k.config.file)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer f.Close()
+		if text, err = io.ReadAll(io.LimitReader(f, maxCredentials+1)); err != nil {
+			return nil, nil, err
+		}
+		if len(text) > maxCredentials {
+			return nil, nil, fmt.Errorf("it is larger than %d bytes", maxCredentials)
+		}
+	}
+	c, err := readGCSCredentials(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.tell(k.env.Secrets)
+	return c, text, nil
+}
+
+// name is where credentials come from, for messages; gcloud says that silt found gcloud's own.
+func (c gcsConfig) name(gcloud bool) string {
+	switch from := cmp.Or(c.from.Key, "GOOGLE_APPLICATION_CREDENTIALS"); {
+	case gcloud:
+		return "gcloud's credentials " + c.file
+	case c.login == gcsJSON:
+		return "the credentials of " + from
+	default:
+		return fmt.Sprintf("the credentials %s (%s)", c.file, from)
+	}
+}
+
+// refuse says why the credentials cannot be used.
+func (k *gcsKeyring) refuse(err error) *problem.Problem {
+	code := problem.InvalidValue
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		code = problem.FileUnreadable
+	}
+	return problem.New(code, "%s cannot be used", k.name).At(k.config.from.Pos).Because(err)
+}
+
+// fetch asks for a token.
+func (k *gcsKeyring) fetch(ctx context.Context) (gcsAccess, error) {
+	c, text, err := k.load()
+	if err != nil {
+		return gcsAccess{}, &gcsTokenError{text: fmt.Sprintf("%s cannot be used: %v", k.name, err), failure: failure{kind: loggedOut}}
+	}
+	scope := gcsScope
+	if c.Type == gcsImpersonated {
+		scope = gcsCloudScope
+	}
+	w := &gcsWatch{ctx: ctx, base: k.transport}
+	client := &http.Client{Transport: w, CheckRedirect: noRedirect}
+	creds, err := google.CredentialsFromJSONWithTypeAndParams(context.WithValue(ctx, oauth2.HTTPClient, client), text,
+		google.CredentialsType(c.Type), google.CredentialsParams{Scopes: []string{scope}})
+	var token *oauth2.Token
+	if err == nil {
+		token, err = creds.TokenSource.Token()
+	}
+	if err == nil && token.AccessToken == "" {
+		err = errors.New("the answer of the token server holds none")
+	}
+	if err != nil {
+		return gcsAccess{}, w.explain(err, k.name, k.env.now())
+	}
+	return gcsAccess{secret.New(token.AccessToken), token.Expiry}, nil
+}
+
+// noRedirect gives a redirect back as the answer: no token server sends elsewhere what is meant for it.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// A gcsWatch sends the requests of Google's library, which leaves the context out of some and the causes out of its errors: it remembers what
+// became of the last request.
+type gcsWatch struct {
+	ctx  context.Context
+	base http.RoundTripper
+
+	err    error
+	status int
+	header http.Header
+	body   []byte // of an answer that is an error
+}
+
+func (w *gcsWatch) RoundTrip(req *http.Request) (*http.Response, error) {
+	w.err, w.status, w.body = nil, 0, nil
+	resp, err := w.base.RoundTrip(req.WithContext(w.ctx))
+	if err != nil {
+		w.err = err
+		return nil, err
+	}
+	w.status, w.header = resp.StatusCode, resp.Header
+	if resp.StatusCode >= 400 {
+		w.body, w.err = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(w.body))
+	}
+	return resp, nil
+}
+
+// explain says why there is no token.
+func (w *gcsWatch) explain(err error, name string, now time.Time) error {
+	if w.ctx.Err() != nil {
+		return w.ctx.Err()
+	}
+	e := &gcsTokenError{}
+	why := short(err.Error())
+	switch {
+	case w.err != nil:
+		if e.failure = unanswered(w.err); e.failure.kind == transient {
+			e.failure.kind = refused // to ask for a token changes nothing
+		}
+		why = "no answer of the token server: " + short(withoutURL(w.err).Error())
+	case w.status >= 500 || w.status == http.StatusTooManyRequests || w.status == http.StatusRequestTimeout:
+		e.failure = failure{kind: refused, after: retryAfter(w.header, now)}
+		why = fmt.Sprintf("the token server answers with status %d", w.status)
+	default:
+		e.failure = failure{kind: loggedOut}
+		if w.status >= 300 {
+			e.failure.code, why = oauthError(w.status, w.body)
+		}
+	}
+	e.text = fmt.Sprintf("no access token for %s: %s", name, why)
+	return e
+}
+
+// oauthError reads the error of a token server (RFC 6749 section 5.2) or of Google's IAM.
+func oauthError(status int, body []byte) (code, text string) {
+	var oauth struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if json.Unmarshal(body, &oauth) == nil && oauth.Error != "" {
+		if oauth.Description == "" {
+			return oauth.Error, short(oauth.Error)
+		}
+		return oauth.Error, short(oauth.Error + ": " + oauth.Description)
+	}
+	var iam struct {
+		Error struct {
+			Status, Message string
+		}
+	}
+	if json.Unmarshal(body, &iam) == nil && iam.Error.Message != "" {
+		return iam.Error.Status, short(iam.Error.Message)
+	}
+	return "", fmt.Sprintf("the token server answers with status %d", status)
+}
+
+// A gcsTokenError says why there is no access token.
+type gcsTokenError struct {
+	text    string
+	failure failure
+}
+
+func (e *gcsTokenError) Error() string { return e.text }
+
+// A gcsMetadataServer gives the tokens of the machine's service account
+// (https://cloud.google.com/compute/docs/access/authenticate-workloads#applications).
+type gcsMetadataServer struct {
+	host      string
+	transport http.RoundTripper
+	now       func() time.Time
+	// why is what to say if nothing answers, for a server that nobody said is there; "" if somebody did, or it answered before.
+	why string
+}
+
+func (m *gcsMetadataServer) fetch(ctx context.Context) (gcsAccess, error) {
+	u := url.URL{Scheme: "http", Host: m.host, Path: "/computeMetadata/v1/instance/service-accounts/default/token",
+		RawQuery: url.Values{"scopes": {gcsScope}}.Encode()}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return gcsAccess{}, &gcsTokenError{text: "the metadata server's address is none: " + short(m.host), failure: failure{kind: unworkable}}
+	}
+	req.Header.Set("Metadata-Flavor", "Google")
+	w := &gcsWatch{ctx: ctx, base: m.transport}
+	resp, err := (&http.Client{Transport: w, CheckRedirect: noRedirect}).Do(req)
+	if err != nil {
+		if m.why != "" && ctx.Err() == nil {
+			return gcsAccess{}, &gcsTokenError{text: m.why, failure: failure{kind: loggedOut}}
+		}
+		return gcsAccess{}, w.explain(err, "this machine", m.now())
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Token   string `json:"access_token"`
+		Seconds int64  `json:"expires_in"`
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxCredentials))
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		return gcsAccess{}, &gcsTokenError{text: "this machine has no service account", failure: failure{kind: loggedOut}}
+	case err != nil || resp.StatusCode != http.StatusOK:
+		return gcsAccess{}, w.explain(cmp.Or(err, errors.New("no token")), "this machine", m.now())
+	case resp.Header.Get("Metadata-Flavor") != "Google" || json.Unmarshal(body, &answer) != nil || answer.Token == "" || answer.Seconds <= 0:
+		return gcsAccess{}, &gcsTokenError{text: "what answers at " + m.host + " is no metadata server", failure: failure{kind: loggedOut}}
+	}
+	m.why = ""
+	return gcsAccess{secret.New(answer.Token), m.now().Add(time.Duration(answer.Seconds) * time.Second)}, nil
+}
