@@ -92,6 +92,13 @@ func (f *fakeGCS) open(folder string, g given, env Env) *gcs {
 	return bucket
 }
 
+// change changes the fake between requests.
+func (f *fakeGCS) change(how func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how()
+}
+
 func (f *fakeGCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

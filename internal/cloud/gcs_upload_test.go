@@ -141,10 +141,12 @@ func TestGCSUploadFindsItsObjectWhenTheSessionIsGone(t *testing.T) {
 		if err := m.finish(t.Context(), 0, []byte("ours")); g.failure(err).kind != transient {
 			t.Fatalf("got %v, want transient", err)
 		}
-		clear(f.sessions)
-		if tt.there != "" {
-			f.objects["k"] = fakeObject{data: []byte(tt.there)}
-		}
+		f.change(func() {
+			clear(f.sessions)
+			if tt.there != "" {
+				f.objects["k"] = fakeObject{data: []byte(tt.there)}
+			}
+		})
 		if err := m.finish(t.Context(), 0, []byte("ours")); (err == nil) != tt.ok || err != nil && g.failure(err).kind != tt.want {
 			t.Errorf("%s: got %v", tt.name, err)
 		}
@@ -170,7 +172,7 @@ func TestGCSUploadIsGone(t *testing.T) {
 	part := gcsParts(1, 0)
 
 	expired := begin()
-	clear(f.sessions)
+	f.change(func() { clear(f.sessions) })
 	gone("a part to a session that expired", expired.part(t.Context(), 0, part))
 	gone("the end of one", expired.finish(t.Context(), 0, nil))
 	if err := expired.cancel(t.Context()); err != nil {
@@ -185,9 +187,11 @@ func TestGCSUploadIsGone(t *testing.T) {
 
 	// A server may end a session when it is asked what that has, as fake-gcs-server does.
 	ended := begin()
-	for _, s := range f.sessions {
-		s.done = &fakeObject{}
-	}
+	f.change(func() {
+		for _, s := range f.sessions {
+			s.done = &fakeObject{}
+		}
+	})
 	gone("a part to a session that ended", ended.part(t.Context(), 0, part))
 	gone("an object that lacks bytes", ended.finish(t.Context(), 0, []byte("x")))
 
@@ -204,7 +208,7 @@ func TestGCSUploadSaysNothingOfItsSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, name := range map[gcsFault]string{gcsDrop: "dropped", gcsBusy: "busy"} {
-		f.fault = func(int, *http.Request) gcsFault { return what }
+		f.change(func() { f.fault = func(int, *http.Request) gcsFault { return what } })
 		for call, err := range map[string]error{"finish": m.finish(t.Context(), 0, nil), "cancel": m.cancel(t.Context())} {
 			if err == nil || strings.Contains(err.Error(), "secret-session") || strings.Contains(err.Error(), "upload_id") {
 				t.Errorf("%s, %s: got %v", name, call, err)
