@@ -17,10 +17,12 @@ import (
 	"github.com/siltlake/silt/internal/decode"
 	"github.com/siltlake/silt/internal/kafka"
 	"github.com/siltlake/silt/internal/microbatch"
+	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/registry"
 	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/internal/table"
+	"github.com/siltlake/silt/internal/term"
 )
 
 // RunOptions are what Run needs beside the pipeline file. Zero fields have the defaults of silt run.
@@ -47,6 +49,10 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	if err != nil {
 		return err
 	}
+	upload := s.storage.uploadMemory()
+	if o.Workers, err = o.workers(upload); err != nil {
+		return err
+	}
 	if o.OnStart != nil {
 		o.OnStart()
 	}
@@ -68,7 +74,7 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	budget := stream.NewBudget(o.Memory, o.Workers)
+	budget := stream.NewBudget(o.Memory, upload, o.Workers)
 	log := checkpoint.New(logs, checkpoint.Options{CRC: s.storage.checkpoint.place.Cloud == 0})
 	defer log.Close()
 	sink := table.New(s.table, table.Deps{
@@ -107,13 +113,23 @@ func (o RunOptions) withDefaults() RunOptions {
 	if o.Memory == 0 {
 		o.Memory = stream.DefaultMemory
 	}
-	if o.Workers == 0 {
-		o.Workers = min(runtime.GOMAXPROCS(0), stream.MostWorkers(o.Memory))
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// workers is how many there are, when the table's store holds so many bytes of a file that is written.
+func (o RunOptions) workers(upload int64) (int, error) {
+	most := stream.MostWorkers(o.Memory, upload)
+	if o.Workers > most && upload > 0 { // else the command has looked
+		return 0, problem.New(problem.Usage, "--memory %s has room for %s of a table in an object store, and --workers is %d",
+			option.FormatSize(o.Memory), term.Plural(int64(most), "worker"), o.Workers).Fix("raise --memory, or leave --workers out")
+	}
+	if o.Workers == 0 {
+		return min(runtime.GOMAXPROCS(0), most), nil
+	}
+	return o.Workers, nil
 }
 
 // sections are the options of a pipeline file as their packages read them.

@@ -56,6 +56,16 @@ func TestAStopDuringTheStartIsNoError(t *testing.T) {
 	}
 }
 
+// What a worker uploads is held in memory, part by part.
+func TestWorkersThatUploadNeedMoreMemory(t *testing.T) {
+	p := pipeline(t, "127.0.0.1:1", "http://127.0.0.1:1")
+	p.Table = config.Path{Text: "s3://lake/clicks", URL: "s3://lake/clicks"}
+	err := silt.Run(t.Context(), p, silt.RunOptions{Memory: 100 << 20, Workers: 3})
+	if err == nil || !strings.Contains(err.Error(), "--memory 100MiB has room for 2 workers of a table in an object store, and --workers is 3") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func pipeline(t *testing.T, broker, registry string) *config.Pipeline {
 	t.Helper()
 	text := strings.NewReplacer("BROKER", broker, "REGISTRY", registry, "DIR", t.TempDir()).Replace(`

@@ -79,6 +79,14 @@ func (f *folder) locate() (q *problem.Problem) {
 	return nil
 }
 
+// uploadMemory is what the table's store holds of a file that is written, in bytes.
+func (s storage) uploadMemory() int64 {
+	if s.table.place.Cloud == 0 {
+		return 0
+	}
+	return cloud.UploadMemory
+}
+
 // inside is that of config.Apart for paths in object stores.
 func (s storage) inside(p, root config.Path) (rel string, ok bool) {
 	of := map[config.Path]cloud.Place{s.table.path: s.table.place, s.checkpoint.path: s.checkpoint.place}

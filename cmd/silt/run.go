@@ -64,7 +64,7 @@ func (c *runCmd) Validate() error {
 	if c.Workers < 0 || c.Workers > maxWorkers {
 		return problem.New(problem.Usage, "--workers is %d; want a number from 1 to %d", c.Workers, maxWorkers)
 	}
-	if most := stream.MostWorkers(int64(c.Memory)); c.Workers > most {
+	if most := stream.MostWorkers(int64(c.Memory), 0); c.Workers > most {
 		return problem.New(problem.Usage, "--memory %s has room for %s, and --workers is %d", option.FormatSize(int64(c.Memory)),
 			term.Plural(int64(most), "worker"), c.Workers).Fix("raise --memory, or leave --workers out")
 	}

@@ -495,7 +495,7 @@ func TestABatchLargerThanAFetchIsFetchedWhole(t *testing.T) {
 	p := filled(t, 1, 1, nil)
 	o := testOptions(p.Brokers, clicks)
 	o.FetchMaxBytes, o.PartitionMaxBytes = 1000, 1000
-	s := openSource(t, o, SourceConfig{Budget: stream.NewBudget(0, 1)}, nil)
+	s := openSource(t, o, SourceConfig{Budget: stream.NewBudget(0, 0, 1)}, nil)
 	large := crafted{records: simpleRecords(5000)}.bytes(t)
 	serve(p.Cluster, func(_ int64, limit int32) []byte { return large[:min(len(large), int(limit))] }) // as brokers before 0.10.1
 	records, _ := sourcetest.Fetch(t, s, []stream.Range{{TopicPartition: stream.TopicPartition{Topic: clicks}, Start: 0, End: 5000}})
@@ -507,7 +507,7 @@ func TestABatchLargerThanAFetchIsFetchedWhole(t *testing.T) {
 
 func TestAnAnswerLargerThanTheBudgetGoesThroughAlone(t *testing.T) {
 	p := filled(t, 1, 1, nil)
-	s := openSource(t, testOptions(p.Brokers, clicks), SourceConfig{Budget: stream.NewBudget(0, 1)}, nil)
+	s := openSource(t, testOptions(p.Brokers, clicks), SourceConfig{Budget: stream.NewBudget(0, 0, 1)}, nil)
 	large := crafted{records: []kmsg.Record{{Value: make([]byte, s.budget.Size()+1)}}}.bytes(t)
 	serve(p.Cluster, func(int64, int32) []byte { return large })
 	records, _ := sourcetest.Fetch(t, s, []stream.Range{{TopicPartition: stream.TopicPartition{Topic: clicks}, Start: 0, End: 1}})

@@ -65,7 +65,7 @@ func NewSource(c *Client, config SourceConfig) *Source {
 		views: map[string]topicView{}, gone: map[string]bool{},
 		densities: map[stream.TopicPartition]density{}}
 	if s.budget == nil {
-		s.budget = stream.NewBudget(stream.DefaultMemory, 1)
+		s.budget = stream.NewBudget(stream.DefaultMemory, 0, 1)
 	}
 	if s.jitter == nil {
 		s.jitter = rand.Float64

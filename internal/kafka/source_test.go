@@ -52,6 +52,6 @@ func TestSourceWithTinyFetchesPassesTheSuite(t *testing.T) {
 		o := testOptions(c.Brokers, c.Topics...)
 		o.ReadCommitted = c.ReadCommitted
 		o.FetchMaxBytes, o.PartitionMaxBytes = 100_000, 1000
-		return openSource(t, o, SourceConfig{Budget: stream.NewBudget(0, 1)}, nil)
+		return openSource(t, o, SourceConfig{Budget: stream.NewBudget(0, 0, 1)}, nil)
 	})
 }

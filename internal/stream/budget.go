@@ -24,12 +24,15 @@ const (
 	minFetchShare = 4 << 20
 )
 
-// MostWorkers is how many workers a budget of total bytes has room for; at least one.
-func MostWorkers(total int64) int { return int(max((total-minFetchShare)/workerShare, 1)) }
+// MostWorkers is how many workers a budget of total bytes has room for; at least one. upload is what the table's store holds of a file
+// that is written, in bytes: nothing on a disk.
+func MostWorkers(total, upload int64) int {
+	return int(max((total-minFetchShare)/(workerShare+upload), 1))
+}
 
 // NewBudget splits total bytes between the workers, of which there are at most MostWorkers, and fetching.
-func NewBudget(total int64, workers int) *Budget {
-	size := max(total-int64(workers)*workerShare, minFetchShare)
+func NewBudget(total, upload int64, workers int) *Budget {
+	size := max(total-int64(workers)*(workerShare+upload), minFetchShare)
 	return &Budget{size: size, sem: semaphore.NewWeighted(size)}
 }
 
