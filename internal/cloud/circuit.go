@@ -36,7 +36,7 @@ type circuit struct {
 
 const (
 	tripAfter = 5
-	// The pause between the turns of an open circuit, which doubles; Retry-After makes it longer, up to the budget.
+	// The pause between the turns of an open circuit, which doubles; Retry-After makes it longer, by the budget of a call at most.
 	firstTurn, lastTurn = 500 * time.Millisecond, 10 * time.Second
 )
 
@@ -142,7 +142,7 @@ func (c *circuit) failed(turn bool, f failure, why string) (open bool) {
 	}
 	// Half of the pause is certain, so that many processes neither ask together nor one of them all the time.
 	d := backoff(firstTurn, lastTurn, c.asked)
-	c.next = c.now().Add(f.after + d/2 + c.jitter(d/2))
+	c.next = c.now().Add(min(f.after, budget) + d/2 + c.jitter(d/2))
 	c.wake()
 	return true
 }

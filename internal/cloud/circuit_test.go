@@ -118,6 +118,32 @@ func TestTheTurnIsHandedOn(t *testing.T) {
 	})
 }
 
+// A Retry-After of an hour must not keep an open circuit from being asked for an hour.
+func TestACircuitIsAskedAgainSoonEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFake()
+		began := time.Now()
+		b.plan = func(int, string) error {
+			if time.Since(began) < time.Minute {
+				return fakeError{failure{kind: refused, code: "SlowDown", after: time.Hour}}
+			}
+			return nil
+		}
+		s := newTestStore(b)
+		var wg sync.WaitGroup
+		for i := range 2 * tripAfter {
+			wg.Go(func() {
+				for s.Put(t.Context(), fmt.Sprint(i), nil) != nil {
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); took > budget+3*time.Second {
+			t.Errorf("it took %s until it was asked again", took)
+		}
+	})
+}
+
 func TestRotatedCredentialsAreReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake()

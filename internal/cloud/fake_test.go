@@ -47,6 +47,8 @@ type fake struct {
 	plan func(n int, what string) error
 	// pageSize is how many objects a page of a listing has at most; 0: 1000.
 	pageSize int
+	// byFolder lists as accounts of Azure do that have a hierarchical namespace.
+	byFolder bool
 
 	mu       sync.Mutex
 	n        int // requests
@@ -186,8 +188,12 @@ func (b *fake) list(ctx context.Context, prefix, after, page string) (objects []
 		if size == 0 {
 			size = 1000
 		}
-		for _, key := range slices.Sorted(maps.Keys(b.objects)) {
-			if !strings.HasPrefix(key, prefix) || page != "" && key < page || page == "" && key < after {
+		order := strings.Compare
+		if b.byFolder {
+			order = compareByFolder
+		}
+		for _, key := range slices.SortedFunc(maps.Keys(b.objects), order) {
+			if !strings.HasPrefix(key, prefix) || page != "" && order(key, page) < 0 || page == "" && order(key, after) < 0 {
 				continue
 			}
 			if len(objects) == size {

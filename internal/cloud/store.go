@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -167,55 +165,6 @@ func readBody(body io.Reader, p []byte) error {
 		return damagedError{err}
 	}
 	return nil
-}
-
-// List implements store.Store. A page is asked for when the objects before it were yielded. Every page has to go on behind the last one:
-// a listing that is out of order, or repeats itself, ends with an error, since what builds on it would take an old object for the newest.
-func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		err := store.CheckPrefix(prefix)
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			yield(store.Info{}, fmt.Errorf("list %s: %w", prefix, err))
-			return
-		}
-		last := ""
-		for page := ""; ; {
-			var objects []store.Info
-			var next string
-			r := s.do(ctx, 0, func(a *attempt) (err error) {
-				objects, next, err = s.b.list(a, prefix, after, page)
-				return err
-			})
-			if !r.ok() {
-				yield(store.Info{}, s.explain(opList, prefix, &r))
-				return
-			}
-			for _, o := range objects {
-				if o.Key <= last || !strings.HasPrefix(o.Key, prefix) {
-					yield(store.Info{}, s.disordered(prefix, last, o.Key))
-					return
-				}
-				last = o.Key
-				if o.Key <= after || store.Hidden(o.Key) || store.CheckKey(o.Key) != nil {
-					continue
-				}
-				if !yield(o, nil) {
-					return
-				}
-			}
-			if next == "" {
-				return
-			}
-			if next == page {
-				yield(store.Info{}, s.disordered(prefix, last, last))
-				return
-			}
-			page = next
-		}
-	}
 }
 
 // Delete implements store.Store.
