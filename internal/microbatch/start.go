@@ -84,6 +84,9 @@ func (q *run) late(ctx context.Context, err error, code problem.Code, what strin
 	}
 	p := problem.New(code, "%s within %s", what, q.o.StartTimeout)
 	p.Retryable = true
+	if why := err.Error(); why != ctx.Err().Error() {
+		p.Why = why // a store that was asked again and again says what it answered
+	}
 	return p.Fix("start again when they answer; a query that runs already waits for them")
 }
 
