@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/siltlake/silt/internal/problem"
@@ -159,13 +158,13 @@ func (u *upload) Commit(ctx context.Context) (err error) {
 		return u.mp.finish(a, u.parts, u.buf)
 	})
 	if r.lost && (r.is(exists) || r.is(uploadGone)) {
-		return u.find(ctx)
+		return u.find(ctx, &r)
 	}
 	return u.failed(&r)
 }
 
-// find says whether the object of a commit whose answer was lost is there.
-func (u *upload) find(ctx context.Context) error {
+// find says whether the object of a commit whose answer was lost is there. If what is there is not ours, commit says what happened.
+func (u *upload) find(ctx context.Context, commit *result) error {
 	var size int64
 	r := u.s.do(ctx, 0, func(a *attempt) error {
 		body, whole, err := u.s.b.get(a, u.key, 0, 0)
@@ -176,7 +175,7 @@ func (u *upload) find(ctx context.Context) error {
 		return err
 	})
 	if r.ok() && size != u.size {
-		return fmt.Errorf("upload %s: %w", u.key, fs.ErrExist)
+		return u.failed(commit)
 	}
 	return u.failed(&r)
 }
