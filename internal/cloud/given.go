@@ -6,6 +6,7 @@ import (
 
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
 )
 
 // A reader reads the options of one place and gathers what is wrong with them.
@@ -41,6 +42,12 @@ func (r *reader) value(names ...string) (option.Value, bool) {
 func (r *reader) text(names ...string) string {
 	v, _ := r.value(names...)
 	return strings.TrimSpace(v.Reveal())
+}
+
+// secret returns the first of the options that is given as a secret, whether or not it was written as one.
+func (r *reader) secret(names ...string) secret.Secret {
+	v, _ := r.value(names...)
+	return v.AsSecret()
 }
 
 // flag returns the first of the options that is given: true or false in any case.

@@ -18,6 +18,7 @@ type driver struct {
 func drivers() map[Cloud]driver {
 	return map[Cloud]driver{
 		Azure: driverOf(azureSpecs, azureSettings, newAzure),
+		S3:    driverOf(s3Specs, s3Settings, newS3),
 		GCS:   driverOf(gcsSpecs, gcsSettings, newGCS),
 	}
 }

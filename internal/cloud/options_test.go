@@ -43,8 +43,8 @@ func values(keys ...string) option.Values {
 }
 
 const (
-	adls = "abfss://data@account.dfs.core.windows.net/clicks"
-	s3   = "s3://my.bucket/clicks"
+	adls   = "abfss://data@account.dfs.core.windows.net/clicks"
+	bucket = "s3://my.bucket/clicks"
 )
 
 func TestOptionsAreGivenToTheirPlace(t *testing.T) {
@@ -69,12 +69,12 @@ func TestOptionsAreGivenToTheirPlace(t *testing.T) {
 			[]string{"azure_storage_account_key=1"}},
 		{"an account that the URL leaves to an option", []string{"az://data/clicks"}, []string{"fs.azure.account.key.account.dfs.core.windows.net=k"},
 			[]string{"azure_storage_account_key=k"}},
-		{"a bucket with dots", []string{s3}, []string{"fs.s3a.bucket.my.bucket.secret.key=k", "fs.s3a.secret.key=general"},
+		{"a bucket with dots", []string{bucket}, []string{"fs.s3a.bucket.my.bucket.secret.key=k", "fs.s3a.secret.key=general"},
 			[]string{"aws_secret_access_key=k"}},
 		{"the container's before the account's", []string{adls},
 			[]string{"fs.azure.sas.fixed.token.account=a", "fs.azure.sas.fixed.token=x", "fs.azure.sas.data.account.blob.core.windows.net=c"},
 			[]string{"fs.azure.sas.fixed.token=c"}},
-		{"an option of both clouds", []string{s3, adls}, []string{"allow_http=true", "account_key=k"}, []string{"aws_allow_http=true"}},
+		{"an option of both clouds", []string{bucket, adls}, []string{"allow_http=true", "account_key=k"}, []string{"aws_allow_http=true"}},
 	} {
 		var places []Place
 		for _, text := range tt.places {
@@ -95,7 +95,7 @@ func TestOptionsAreGivenToTheirPlace(t *testing.T) {
 }
 
 func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
-	both := []string{adls, s3}
+	both := []string{adls, bucket}
 	for _, tt := range []struct {
 		places []string
 		keys   []string
@@ -112,9 +112,9 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		{both, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, `is for the bucket "other", and no path is in it`},
 		{both, []string{"fs.azure.sas.other.account.dfs.core.windows.net"}, problem.Conflict, `is for the container "other", and no path is in it`},
 		{both, []string{"fs.azure.sas.data.acount.dfs.core.windows.net"}, problem.Conflict, `is for the storage account "acount", and no path is in it; did you`},
-		{[]string{s3}, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and no path is there"},
+		{[]string{bucket}, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and no path is there"},
 		{nil, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and table and checkpoint are on local disk"},
-		{[]string{s3}, []string{"allow_http"}, "", ""}, // of Azure too
+		{[]string{bucket}, []string{"allow_http"}, "", ""}, // of Azure too
 		{both, []string{"fs.azure.old"}, problem.Unsupported, "fs.azure.old is not supported"},
 		{both, []string{"account_key", "azure_storage_account_key"}, problem.Conflict, "account_key and azure_storage_account_key are the same option"},
 		{both, []string{"fs.azure.account.key.account.dfs.core.windows.net", "fs.azure.account.key.account.blob.core.windows.net"}, problem.Conflict,
@@ -133,7 +133,7 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		}
 	}
 	list := option.NewValues("", problem.Location{}, option.Value{Key: "allow_http", IsList: true})
-	if _, problems := readOptions(testSpecs, list, []Place{place(t, s3)}); len(problems) != 1 || problems[0].Code != problem.InvalidValue {
+	if _, problems := readOptions(testSpecs, list, []Place{place(t, bucket)}); len(problems) != 1 || problems[0].Code != problem.InvalidValue {
 		t.Errorf("a list: got %v", problems)
 	}
 }
