@@ -260,16 +260,37 @@ type fakeVersion struct {
 
 // fakeTable is what outlives a process: the versions.
 type fakeTable struct {
+	checkpoint store.Store
+
 	mu       sync.Mutex
 	versions []fakeVersion
 	fields   int // of its schema
+	wrong    []string
+}
+
+// inOrder notes what the checkpoint must not be at the moment when a batch gets into the table: the batch has to be planned in it, the one
+// before to be done, the one after not to be planned.
+func (t *fakeTable) inOrder(b stream.Batch) {
+	has := func(key string) bool {
+		_, err := t.checkpoint.Get(context.Background(), key, 1<<20)
+		return err == nil
+	}
+	for _, want := range []struct {
+		key   string
+		there bool
+	}{{fmt.Sprint("offsets/", b.ID), true}, {fmt.Sprint("commits/", b.ID-1), b.ID > 0}, {fmt.Sprint("offsets/", b.ID+1), false}} {
+		if has(want.key) != want.there {
+			t.wrong = append(t.wrong, fmt.Sprintf("when batch %d was committed, %s there was %v", b.ID, want.key, !want.there))
+		}
+	}
 }
 
 // fakeSink is one process's view of a fakeTable.
 type fakeSink struct {
 	*fakeTable
 	begun, aborted int
-	workers        []int // writers of each Tx
+	open           map[*fakeTx]bool // neither committed nor aborted
+	workers        []int            // writers of each Tx
 	onBegin        func() error
 	onCommitted    func() error
 	// onCommit may refuse a commit before it is done, or lose its answer after.
@@ -319,17 +340,24 @@ func (s *fakeSink) Begin(ctx context.Context, b stream.Batch) (stream.Tx, error)
 			return nil, fmt.Errorf("batch %d: %w", b.ID, stream.ErrDiverged)
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s.begun++
-	return &fakeTx{s: s, b: b, fields: s.fields}, ctx.Err()
+	t := &fakeTx{s: s, b: b, fields: s.fields}
+	s.open[t] = true
+	if len(s.open) > 2 {
+		s.wrong = append(s.wrong, fmt.Sprintf("batch %d is begun while two are open", b.ID))
+	}
+	return t, nil
 }
 
 type fakeTx struct {
 	s       *fakeSink
 	b       stream.Batch
 	fields  int
-	mu      sync.Mutex
-	writers []*fakeWriter
-	open    int
+	writers []*fakeWriter // under s.mu
+	open    int           // of them, under s.mu
 }
 
 func (t *fakeTx) Schema() column.Schema { return column.Schema{Fields: make([]column.Field, t.fields)} }
@@ -338,8 +366,13 @@ func (t *fakeTx) Writer() (stream.Writer, error) {
 	if t.s.writerErr != nil {
 		return nil, problem.New(problem.StoreFailed, "%w", t.s.writerErr)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for other := range t.s.open {
+		if other != t && other.open > 0 {
+			t.s.wrong = append(t.s.wrong, fmt.Sprintf("the workers of batch %d begin while those of batch %d are not through", t.b.ID, other.b.ID))
+		}
+	}
 	w := &fakeWriter{t: t, rows: rowsOf{}}
 	t.writers, t.open = append(t.writers, w), t.open+1
 	return w, nil
@@ -382,10 +415,19 @@ func (t *fakeTx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 	}
 	t.s.workers = append(t.s.workers, len(t.writers))
 	t.s.versions = append(t.s.versions, v)
+	t.s.inOrder(t.b)
+	delete(t.s.open, t)
 	return int64(len(t.s.versions)) - 1, after
 }
 
-func (t *fakeTx) Abort(context.Context) error { t.s.aborted++; return nil }
+func (t *fakeTx) Abort(context.Context) error {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	t.s.aborted++
+	t.open = 0
+	delete(t.s.open, t)
+	return nil
+}
 
 type fakeWriter struct {
 	t    *fakeTx
@@ -395,8 +437,8 @@ type fakeWriter struct {
 func (w *fakeWriter) Block(column.Schema) (*column.Block, error) { return nil, errors.ErrUnsupported }
 func (w *fakeWriter) Flush() error                               { return nil }
 func (w *fakeWriter) Close() error {
-	w.t.mu.Lock()
-	defer w.t.mu.Unlock()
+	w.t.s.mu.Lock()
+	defer w.t.s.mu.Unlock()
 	w.t.open--
 	if w.t.s.closeErr != nil {
 		return problem.New(problem.StoreFailed, "%w", w.t.s.closeErr)
@@ -429,6 +471,9 @@ func (t *fakeTable) isEmpty() bool {
 // check fails unless the table has every record of the source from start on exactly once, but for those in lost gaps, no record of topics
 // that are not there any more twice, and batches that follow each other.
 func (t *fakeTable) check(s *fakeSource, start stream.Offsets) error {
+	if len(t.wrong) > 0 {
+		return errors.New(strings.Join(t.wrong, "; "))
+	}
 	end, ids := start.Clone(), map[stream.TopicPartition]string{} // of each partition's newest batch
 	for tp := range start.All() {
 		ids[tp] = "T"
@@ -504,28 +549,41 @@ type world struct {
 	ids      atomic.Int64
 	progress []Progress
 	extra    []Extra
+	mu       sync.Mutex
 	trace    []string
 }
 
 func newWorld(t *testing.T, b stream.Bounds) *world {
-	return &world{t: t, source: newSource(b), table: &fakeTable{}, disk: store.NewMemory(nil),
+	disk := store.NewMemory(nil)
+	return &world{t: t, source: newSource(b), table: &fakeTable{checkpoint: disk}, disk: disk,
 		o: Options{Name: "q", Starting: stream.Starting{All: stream.Earliest}, FailOnDataLoss: true,
 			Trigger: Trigger{Kind: AvailableNow}, Workers: 3,
 			Table: "dir/table", Checkpoint: "dir/checkpoint", SinkDescription: "DeltaSink[dir/table]"}}
 }
 
-// process returns a runner of a new process, with its sink and what ends it.
+func (w *world) newID() string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", w.ids.Add(1)) }
+
+// process returns a runner of a new process, with its sink and what ends it, once the runner has ended: no batch may be left in its hands.
 func (w *world) process(disk store.Store) (*Runner, *fakeSink, func()) {
-	sink := &fakeSink{fakeTable: w.table}
+	sink := &fakeSink{fakeTable: w.table, open: map[*fakeTx]bool{}}
 	log := checkpoint.New(disk, checkpoint.Options{CRC: true})
 	r := &Runner{Source: w.source, Decoding: &fakeDecoding{}, Sink: sink, Log: log, Options: w.o, Now: time.Now,
-		NewID: func() string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", w.ids.Add(1)) },
+		NewID: w.newID,
 		Progress: func(p Progress, x Extra) {
 			w.progress, w.extra = append(w.progress, p), append(w.extra, x)
 		},
-		Trace: func(line string) { w.trace = append(w.trace, line) },
+		Trace: func(line string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.trace = append(w.trace, line)
+		},
 	}
-	return r, sink, func() { _ = log.Close() }
+	return r, sink, func() {
+		_ = log.Close()
+		for tx := range sink.open {
+			w.t.Errorf("batch %d was neither committed nor given up", tx.b.ID)
+		}
+	}
 }
 
 // run runs a process to its end.

@@ -36,6 +36,7 @@ type Progress struct {
 type Extra struct {
 	Idle    bool  // there was no data, and no batch
 	Again   bool  // an earlier run had begun the batch
+	Ahead   bool  // the batch was begun while the one before was committed
 	Version int64 // of the table that the batch made; -1 none
 	Lag     int64 // offsets that are left to read
 	// Rows are in the table, Rejected are not, Nulled are with a null; served = rows + rejected.
@@ -48,7 +49,10 @@ type Extra struct {
 	Waited  []time.Duration
 }
 
-// The keys of durationMs.
+// The keys of durationMs. Batches overlap: one that was begun ahead has waited for the batch before between addBatch's two parts, which is in
+// triggerExecution alone, and its walCommit ran beside the first of them. So phases do not add up to triggerExecution, nor
+// triggerExecution of several batches to the time that has passed. ProcessedRowsPerSecond is what one batch made of its time, not
+// the query's throughput; InputRowsPerSecond is over the time between triggers, and is.
 const (
 	latestOffset     = "latestOffset"     // what the topics hold
 	getBatch         = "getBatch"         // the plan

@@ -131,27 +131,25 @@ type run struct {
 	at      Position
 	nextID  int64
 	shuffle int
-	target  stream.Offsets // of AvailableNow, once it is known
 	// pending is a batch that an earlier run, or a session before an outage, had planned.
 	pending *stream.Batch
 
 	started    bool // the checks of the start are over
 	progressed bool // a batch was committed since the last outage
 
-	latest         stream.Offsets // the newest Bounds.Next
-	version        int64
-	bytesPerOffset float64
-	lastFired      time.Time // when the trigger before fired; zero: never
-	lastReport     time.Time // of progress
-	lastLosses     string
-	slow           bool // the last batch took longer than the trigger's interval
-	firing         firing
-}
+	// ahead is the next batch, while its files are being written before its turn, and then until they are; nil: nobody has begun it.
+	ahead *upcoming
 
-// A firing of the trigger is what Progress tells of: a batch, or a look that found no data.
-type firing struct {
-	at, end   time.Time
-	durations map[string]int64
+	// A batch ahead is planned by these, so that nothing may change them meanwhile.
+	latest         stream.Offsets // the newest Bounds.Next
+	target         stream.Offsets // of AvailableNow, once it is known
+	bytesPerOffset float64
+
+	version    int64
+	lastFired  time.Time // when the trigger before fired; zero: never
+	lastReport time.Time // of progress
+	lastLosses string
+	slow       bool // the last batch took longer than the trigger's interval
 }
 
 func (r *Runner) newRun(ctx context.Context) *run {
@@ -189,6 +187,7 @@ func (q *run) session(ctx context.Context) error {
 		return err
 	}
 	q.started = true
+	defer q.drop()
 	for {
 		done, err := q.step(ctx)
 		if err != nil || done {
@@ -197,46 +196,59 @@ func (q *run) session(ctx context.Context) error {
 	}
 }
 
-// step waits for the trigger and runs one batch, if there is data.
+// step runs one batch, if there is data, and waits for the trigger.
 func (q *run) step(ctx context.Context) (done bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	q.fire()
+	t, err := q.turn(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case t.idle && q.o.Trigger.Kind == AvailableNow:
+		return true, nil
+	case t.idle:
+		q.idle(t.firing)
+		return false, q.wait(ctx, t.firing, false)
+	}
+	if err := q.batch(ctx, t); err != nil {
+		return false, err
+	}
+	q.pending = nil
+	return false, q.wait(ctx, t.firing, true)
+}
+
+// A turn is what a firing of the trigger comes to.
+type turn struct {
+	*firing
+	idle  bool // there is no data
+	batch stream.Batch
+	again bool // an earlier run, or session, had planned it in the checkpoint
+	ahead bool // it was begun while the batch before was committed
+}
+
+// turn decides what is next.
+func (q *run) turn(ctx context.Context) (turn, error) {
 	if q.pending != nil {
-		b := *q.pending
-		if err := q.batch(ctx, b, q.startOffset(b.ID), true); err != nil {
-			return false, err
-		}
-		q.pending = nil
-		return false, q.wait(ctx, true)
+		return turn{firing: q.fire(), batch: *q.pending, again: true}, nil
 	}
-	p, err := q.plan(ctx)
+	if a := q.claim(); a != nil {
+		q.saw(a.prospect)
+		return turn{firing: a.firing, batch: a.batch, ahead: true}, nil
+	}
+	f := q.fire()
+	p, err := q.plan(ctx, f, q.at)
 	if err != nil {
-		return false, err
+		return turn{}, explain(err, stream.Batch{ID: q.nextID})
 	}
-	if p.Empty() {
-		if q.o.Trigger.Kind == AvailableNow {
-			return true, nil
-		}
-		q.idle()
-		return false, q.wait(ctx, false)
-	}
-	if err := ctx.Err(); err != nil { // no batch is begun after the time to stop
-		return false, err
-	}
-	now := q.r.Now().UTC().Truncate(time.Millisecond)
-	b := stream.Batch{QueryID: q.queryID, ID: q.nextID, Start: p.Start, End: p.End, Landed: p.Landed, TopicIDs: p.TopicIDs, Time: now,
-		ShufflePartitions: q.shuffle}
-	from := q.startOffset(b.ID)
-	err = q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Plan(q.work, b) })
-	if err != nil {
-		return false, explain(err, b)
-	}
-	if err := q.batch(ctx, b, from, false); err != nil {
-		return false, err
-	}
-	return false, q.wait(ctx, true)
+	q.saw(p)
+	return turn{firing: f, idle: p.Empty(), batch: q.compose(q.nextID, p.Planned)}, nil
+}
+
+// compose makes a batch of what was planned.
+func (q *run) compose(id int64, p Planned) stream.Batch {
+	return stream.Batch{QueryID: q.queryID, ID: id, Start: p.Start, End: p.End, Landed: p.Landed, TopicIDs: p.TopicIDs,
+		Time: q.r.Now().UTC().Truncate(time.Millisecond), ShufflePartitions: q.shuffle}
 }
 
 // startOffset is what Progress calls startOffset: the end of the batch before.
@@ -247,48 +259,52 @@ func (q *run) startOffset(id int64) stream.Offsets {
 	return q.at.Offsets
 }
 
-// fire begins a firing of the trigger.
-func (q *run) fire() {
-	q.firing = firing{at: q.r.Now(), durations: map[string]int64{}}
-}
-
-// wait sleeps until the next trigger.
-func (q *run) wait(ctx context.Context, ran bool) error {
+// wait sleeps until the next trigger. Where a batch ahead was begun, that has fired.
+func (q *run) wait(ctx context.Context, f *firing, ran bool) error {
 	now := q.r.Now()
 	if ran {
-		slow := q.o.Trigger.behind(q.firing.at, now)
+		slow := q.o.Trigger.behind(f.at, now)
 		if slow && !q.slow {
-			q.log.Warn("batches take longer than the trigger's interval", "interval", q.o.Trigger.Interval, "took", now.Sub(q.firing.at))
+			q.log.Warn("batches take longer than the trigger's interval", "interval", q.o.Trigger.Interval, "took", now.Sub(f.at))
 		}
 		q.slow = slow
 	}
 	// Where the trigger sets no time, a look for data does not count as one that fired: its pace is silt's own.
 	if ran || q.lastFired.IsZero() || q.o.Trigger.Kind == ProcessingTime && q.o.Trigger.Interval > 0 {
-		q.lastFired = q.firing.at
+		q.lastFired = f.at
 	}
-	return sleep(ctx, q.o.Trigger.next(q.firing.at, now, ran).Sub(now))
+	return sleep(ctx, q.o.Trigger.next(f.at, now, ran).Sub(now))
 }
 
-// plan asks what the topics hold and decides what the next batch reads.
-func (q *run) plan(ctx context.Context) (Planned, error) {
+// A prospect is what the next batch reads, by one look at the topics.
+type prospect struct {
+	Planned
+	latest stream.Offsets // Bounds.Next
+	target stream.Offsets // of AvailableNow
+}
+
+// plan asks what the topics hold and decides what the batch after a position reads. It changes nothing.
+func (q *run) plan(ctx context.Context, f *firing, at Position) (prospect, error) {
+	p := prospect{target: q.target}
 	var bounds stream.Bounds
-	if err := q.timed(latestOffset, "", func() (err error) { bounds, err = q.r.Source.Bounds(ctx, q.latest); return err }); err != nil {
-		return Planned{}, err
+	if err := f.timed(latestOffset, "", func() (err error) { bounds, err = q.r.Source.Bounds(ctx, q.latest); return err }); err != nil {
+		return prospect{}, err
 	}
-	q.latest = bounds.Next
-	var p Planned
-	err := q.timed(getBatch, "", func() (err error) {
-		if q.o.Trigger.Kind == AvailableNow && q.target == nil {
-			q.target = targetOf(q.at, bounds)
+	p.latest = bounds.Next
+	err := f.timed(getBatch, "", func() (err error) {
+		if q.o.Trigger.Kind == AvailableNow && p.target == nil {
+			p.target = targetOf(at, bounds)
 		}
-		p, err = Plan(q.at, bounds, Rules{MaxOffsetsPerTrigger: q.o.MaxOffsetsPerTrigger, FailOnDataLoss: q.o.FailOnDataLoss, Target: q.target})
+		p.Planned, err = Plan(at, bounds, Rules{MaxOffsetsPerTrigger: q.o.MaxOffsetsPerTrigger, FailOnDataLoss: q.o.FailOnDataLoss, Target: p.target})
 		return err
 	})
-	if err != nil {
-		return Planned{}, explain(err, stream.Batch{ID: q.nextID})
-	}
+	return p, err
+}
+
+// saw notes what a look found.
+func (q *run) saw(p prospect) {
+	q.latest, q.target = p.latest, p.target
 	q.warn(p.Losses)
-	return p, nil
 }
 
 // targetOf is what AvailableNow reads up to: what the topics hold at its first look.
@@ -311,102 +327,135 @@ func (q *run) warn(losses []string) {
 	q.lastLosses = text
 }
 
-// timed measures a phase and traces the step, if it is named.
-func (q *run) timed(phase, step string, f func() error) error {
-	from := q.r.Now()
-	end := func() {}
-	if step != "" {
-		end = q.r.Trace.Step(step)
+// batch runs a batch to its end: into the offset log, into the table, into the commit log, and tells.
+func (q *run) batch(ctx context.Context, t turn) error {
+	b, from := t.batch, q.startOffset(t.batch.ID)
+	if !t.again {
+		if err := q.keep(ctx); err != nil { // no batch is begun after the time to stop
+			return err
+		}
+		err := t.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Plan(q.work, b) })
+		if err != nil {
+			return explain(err, b)
+		}
 	}
-	err := f()
-	end()
-	q.firing.durations[phase] += max(q.r.Now().Sub(from).Milliseconds(), 0)
-	return err
-}
-
-// batch runs a planned batch to its end: into the table, into the commit log, and tells.
-func (q *run) batch(ctx context.Context, b stream.Batch, from stream.Offsets, again bool) error {
-	ranges := b.Ranges()
-	workers := workersFor(ranges, q.bytesPerOffset, q.o.Workers)
-	h, err := q.land(b, ranges, workers)
+	w, err := q.land(ctx, t)
 	if err != nil {
 		if ctx.Err() != nil && isContext(err) {
 			q.log.Warn("the batch was abandoned; the next start runs it again if the table does not have it", "batchId", b.ID, "error", err)
 		}
 		return explain(err, b)
 	}
-	err = q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
+	err = t.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
 	if err != nil {
 		return explain(err, b)
 	}
+	q.ahead.over()
 	q.moved(b)
-	q.firing.end = q.r.Now()
+	t.end = q.r.Now()
 	q.r.Source.Publish(q.work, b.End)
-	var offsets int64
-	for _, rg := range ranges {
-		offsets += rg.End - rg.Start
-	}
-	if offsets > 0 && h.bytes > 0 {
-		q.bytesPerOffset = float64(h.bytes) / float64(offsets)
-	}
-	q.report(b, from, h, workers, again)
+	q.report(t, from, w)
 	return nil
 }
 
 // moved notes that the batch is done.
 func (q *run) moved(b stream.Batch) {
-	q.at = Position{Offsets: b.End, Landed: b.Landed, TopicIDs: b.TopicIDs}
+	q.at = after(b)
 	q.nextID, q.progressed = b.ID+1, true
 }
 
-// land reads the batch and commits it. If the table's schema moved under it, it is written anew, a few times.
-func (q *run) land(b stream.Batch, ranges []stream.Range, workers int) (harvest, error) {
+// after is where the batch after b begins.
+func after(b stream.Batch) Position {
+	return Position{Offsets: b.End, Landed: b.Landed, TopicIDs: b.TopicIDs}
+}
+
+// land writes the batch's files and commits them. If the table's schema moved under them, they are written anew, a few times.
+func (q *run) land(ctx context.Context, t turn) (written, error) {
+	w, err := q.files(t)
 	for moves := 0; ; moves++ {
-		h, err := q.attempt(b, ranges, workers)
-		if !errors.Is(err, stream.ErrSchemaMoved) || moves == schemaMoves {
-			return h, err
+		if err == nil {
+			err = q.commit(ctx, t, w)
 		}
-		q.log.Info("the table's schema moved; the batch is written once more", "batchId", b.ID)
+		if !errors.Is(err, stream.ErrSchemaMoved) || moves == schemaMoves {
+			return w, err
+		}
+		q.log.Info("the table's schema moved; the batch is written once more", "batchId", t.batch.ID)
+		q.drop() // the workers of two batches would need the memory of two
+		w, err = q.write(q.work, t.firing, t.batch)
 	}
 }
 
-func (q *run) attempt(b stream.Batch, ranges []stream.Range, workers int) (h harvest, err error) {
-	var tx stream.Tx
-	err = q.timed(queryPlanning, "", func() (err error) { tx, err = q.r.Sink.Begin(q.work, b); return err })
-	if err != nil {
-		return harvest{}, err
+// files returns the batch's files: those that were written ahead, or they are written now.
+func (q *run) files(t turn) (written, error) {
+	if !t.ahead {
+		return q.write(q.work, t.firing, t.batch)
 	}
-	defer func() {
-		if err != nil {
-			q.abort(tx, b)
-		}
-	}()
-	err = q.timed(addBatch, fmt.Sprint("fetch ", b.ID), func() (err error) {
-		h, err = read(q.work, q.r.Source, q.r.Decoding, tx, ranges, workers, q.r.Now)
+	a := q.ahead
+	<-a.done
+	a.cancel()
+	q.ahead = nil
+	return a.written, a.err
+}
+
+// written are the files of a batch; all that is left is to commit them.
+type written struct {
+	tx stream.Tx
+	harvest
+	workers int
+}
+
+// write reads a batch and writes its files. After an error they are given back. It changes nothing of q.
+func (q *run) write(ctx context.Context, f *firing, b stream.Batch) (w written, err error) {
+	ranges := b.Ranges()
+	w.workers = workersFor(ranges, q.bytesPerOffset, q.o.Workers)
+	err = f.timed(queryPlanning, "", func() (err error) { w.tx, err = q.r.Sink.Begin(ctx, b); return err })
+	if err != nil {
+		return written{}, err
+	}
+	err = f.timed(addBatch, fmt.Sprint("fetch ", b.ID), func() (err error) {
+		w.harvest, err = read(ctx, q.r.Source, q.r.Decoding, w.tx, ranges, w.workers, q.r.Now)
 		return err
 	})
 	if err == nil {
-		err = checkCovered(b, h.parts)
+		err = checkCovered(b, w.parts)
 	}
 	if err == nil {
-		err = checkCounts(b, h.report)
-	}
-	if err == nil {
-		err = q.work.Err() // nothing is committed after the time to stop
+		err = checkCounts(b, w.harvest.report)
 	}
 	if err != nil {
-		return harvest{}, err
+		q.abort(w.tx, b)
+		return written{}, err
 	}
-	err = q.timed(addBatch, fmt.Sprint("commit ", b.ID), func() error {
+	return w, nil
+}
+
+// commit puts the batch into the table. While the store is waited for, the next batch is begun.
+func (q *run) commit(ctx context.Context, t turn, w written) (err error) {
+	defer func() {
+		if err != nil {
+			q.abort(w.tx, t.batch)
+		}
+	}()
+	if err := q.work.Err(); err != nil { // nothing is committed after the time to stop
+		return err
+	}
+	var offsets int64
+	for _, rg := range t.batch.Ranges() {
+		offsets += rg.End - rg.Start
+	}
+	if offsets > 0 && w.bytes > 0 {
+		q.bytesPerOffset = float64(w.bytes) / float64(offsets)
+	}
+	q.ahead = q.goAhead(ctx, t)
+	return t.timed(addBatch, fmt.Sprint("commit ", t.batch.ID), func() error {
 		return problem.Catch("committing", func() error {
-			version, err := tx.Commit(q.work, h.report)
+			version, err := w.tx.Commit(q.work, w.harvest.report)
 			if err == nil {
 				q.version = version
 			}
 			return err
 		})
 	})
-	return h, err
 }
 
 // abort gives the files of a batch back; it is called when the batch's context may have ended.
@@ -419,12 +468,12 @@ func (q *run) abort(tx stream.Tx, b stream.Batch) {
 }
 
 // report tells of a batch.
-func (q *run) report(b stream.Batch, from stream.Offsets, h harvest, workers int, again bool) {
-	served, rows, rejected, nulled := h.report.Totals()
-	p := q.progress(b.ID, from, b.End, served)
-	x := Extra{Again: again, Version: q.version, Lag: lag(b.End, q.latest), Rows: rows, Rejected: rejected, Nulled: nulled, Workers: workers,
-		Reading: h.reading, Waited: h.waited}
-	for _, part := range h.report.Partitions {
+func (q *run) report(t turn, from stream.Offsets, w written) {
+	served, rows, rejected, nulled := w.harvest.report.Totals()
+	p := q.progress(t.firing, t.batch.ID, from, t.batch.End, served)
+	x := Extra{Again: t.again, Ahead: t.ahead, Version: q.version, Lag: lag(t.batch.End, q.latest), Rows: rows, Rejected: rejected,
+		Nulled: nulled, Workers: w.workers, Reading: w.reading, Waited: w.waited}
+	for _, part := range w.harvest.report.Partitions {
 		x.Gaps = append(x.Gaps, part.Gaps...)
 	}
 	sortGaps(x.Gaps)
@@ -432,22 +481,22 @@ func (q *run) report(b stream.Batch, from stream.Offsets, h harvest, workers int
 }
 
 // idle tells, every ten seconds, that there is no data.
-func (q *run) idle() {
+func (q *run) idle(f *firing) {
 	if !q.lastReport.IsZero() && q.r.Now().Sub(q.lastReport) < idleInterval {
 		return
 	}
-	q.firing.end = q.r.Now()
-	p := q.progress(q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
+	f.end = q.r.Now()
+	p := q.progress(f, q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
 	q.tell(p, Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
 }
 
-func (q *run) progress(id int64, from, to stream.Offsets, rows int64) Progress {
-	took := max(q.firing.end.Sub(q.firing.at), 0)
-	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: q.firing.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
-		DurationMs: q.firing.durations, Source: q.r.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
+func (q *run) progress(f *firing, id int64, from, to stream.Offsets, rows int64) Progress {
+	took := max(f.end.Sub(f.at), 0)
+	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: f.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
+		DurationMs: f.durations, Source: q.r.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
 	p.DurationMs[triggerExecution] = took.Milliseconds()
 	if rows > 0 && !q.lastFired.IsZero() {
-		p.InputRowsPerSecond = float64(rows) / (float64(q.firing.at.Sub(q.lastFired).Milliseconds()) / 1000)
+		p.InputRowsPerSecond = float64(rows) / (float64(f.at.Sub(q.lastFired).Milliseconds()) / 1000)
 	}
 	p.ProcessedRowsPerSecond = float64(rows) / (float64(max(took.Milliseconds(), 1)) / 1000)
 	return p

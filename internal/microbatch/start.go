@@ -22,7 +22,6 @@ type found struct {
 
 // begin looks at checkpoint, table and topics, decides, and writes what the decision asks for.
 func (q *run) begin(ctx context.Context) error {
-	q.fire()
 	f, err := q.look(ctx)
 	if err != nil {
 		return err
@@ -116,7 +115,7 @@ func (q *run) enact(ctx context.Context, d Decision, f found) error {
 		}
 		fallthrough
 	case MarkDone:
-		err := q.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
+		err := q.fire().timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
 		if err == nil {
 			q.at.Offsets, q.nextID, q.progressed = b.End, b.ID+1, true
 		}
@@ -128,7 +127,7 @@ func (q *run) enact(ctx context.Context, d Decision, f found) error {
 // rebuild writes offsets/N anew from what the table's commit says of batch N.
 func (q *run) rebuild(b stream.Batch) error {
 	b.Time = q.r.Now().UTC().Truncate(time.Millisecond) // the commit does not say it
-	return q.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Restore(q.work, b) })
+	return q.fire().timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Restore(q.work, b) })
 }
 
 // resume makes ready to run a batch again.

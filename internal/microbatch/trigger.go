@@ -7,6 +7,7 @@ import (
 
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
 )
 
 // A TriggerKind says when batches start.
@@ -77,6 +78,15 @@ func (t Trigger) next(started, now time.Time, ran bool) time.Time {
 		return later(started.Add(leastInterval), now)
 	}
 	return now.Add(pollInterval)
+}
+
+// ahead is when the batch after the one of started may begin although that is still being committed: when it would begin if that were done.
+// There is none where AvailableNow, whose target is known (not nil), has read all of it by end.
+func (t Trigger) ahead(started, now time.Time, end, target stream.Offsets) (at time.Time, ok bool) {
+	if t.Kind == AvailableNow && target != nil && lag(end, target) == 0 {
+		return time.Time{}, false
+	}
+	return t.next(started, now, true), true
 }
 
 func later(a, b time.Time) time.Time {

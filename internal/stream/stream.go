@@ -61,7 +61,7 @@ type Starting struct {
 	Each Offsets
 }
 
-// A Source is a replayable log: fetching a range twice yields the same records.
+// A Source is a replayable log: fetching a range twice yields the same records. Its methods may be called concurrently.
 type Source interface {
 	// Bounds returns the first and one past the last readable offset of every partition that the query reads, and the topics' ids.
 	// Metadata is fresh on every call. An end before that in seen is asked for again, a few times, before it is believed: a leader that was
@@ -135,7 +135,9 @@ func (b Batch) Ranges() []Range {
 type Sink interface {
 	// Committed returns what the table says of this query and of others. It writes nothing.
 	Committed(ctx context.Context, queryID string) (InTable, error)
-	// Begin refuses (ErrDiverged) a batch that the table's txn already holds.
+	// Begin refuses (ErrDiverged) a batch that the table's txn already holds. It may be called for the batch after one that is being
+	// committed; the Tx is then written while that Commit runs, and committed on top of it. Of a Sink two Tx are open at most, and one is
+	// committed at a time. ctx bounds what the Writers do.
 	Begin(ctx context.Context, b Batch) (Tx, error)
 }
 
@@ -164,7 +166,7 @@ type FileOffsets struct {
 
 // A Tx writes one batch: nothing is visible before Commit, everything after.
 type Tx interface {
-	// Schema is the table's at Begin; empty before it exists.
+	// Schema is the table's at Begin; empty before it exists. What the batch before does to it, if that commits later, Commit sees.
 	Schema() column.Schema
 	// Writer returns a writer for one worker; a closed Writer has registered its files with its Tx. May be called concurrently.
 	Writer() (Writer, error)
@@ -188,7 +190,7 @@ type Writer interface {
 	Close() error
 }
 
-// A Log remembers what was planned and what was done: the checkpoint.
+// A Log remembers what was planned and what was done: the checkpoint. Its methods belong to one goroutine.
 type Log interface {
 	// Open returns the query's id and its newest batches. It writes nothing but the removal of temporary files of a killed run.
 	Open(ctx context.Context) (State, error)
@@ -239,7 +241,8 @@ type DataLossError struct {
 
 func (e *DataLossError) Error() string { return e.Reason }
 
-// Trace receives one line before and after each step that changes something: "begin plan 7", "end plan 7". It may be nil.
+// Trace receives one line before and after each step that changes something: "begin plan 7", "end plan 7". It may be nil. It may be called
+// concurrently.
 type Trace func(line string)
 
 // Step traces the begin of a step and returns what traces its end.

@@ -21,11 +21,14 @@ const lookBack = 1000
 
 // Committed implements stream.Sink.
 func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, error) {
-	k.snapshot, k.own = nil, nil // whatever an earlier attempt believed
-	if err := k.update(ctx); err != nil {
+	k.own = nil // whatever an earlier attempt believed
+	k.mu.Lock()
+	k.snapshot = nil
+	k.mu.Unlock()
+	s, err := k.update(ctx)
+	if err != nil {
 		return stream.InTable{}, err
 	}
-	s := k.snapshot
 	t := stream.InTable{Exists: s.Exists(), Version: s.Version(), Batch: -1, DataVersion: s.DataVersion(), End: stream.Offsets{}, Others: map[string]stream.Offsets{}}
 	if !t.Exists {
 		return t, nil
@@ -49,7 +52,6 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 		}
 		silts = true
 	}
-	var err error
 	if t.BySilt, err = k.createdBySilt(ctx); err != nil {
 		return t, err
 	}
@@ -59,7 +61,7 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 			"table", k.deps.Store.URL(), "delta.setTransactionRetentionDuration", retention)
 	}
 	if t.Batch >= 0 || forgets {
-		batch, last, err := k.lastBatch(ctx, queryID)
+		batch, last, err := k.lastBatch(ctx, s.Version(), queryID)
 		if err != nil {
 			return t, storeProblem(k.deps.Store, err)
 		}
@@ -78,10 +80,9 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 	return t, nil
 }
 
-// lastBatch returns the query's newest batch that a commit holds, -1 if none of the newest does, and what the commit says of it; nil if that
+// lastBatch returns the query's newest batch that a commit up to the newest holds, -1 if none of the newest does, and what the commit says of it; nil if that
 // is not silt's.
-func (k *Sink) lastBatch(ctx context.Context, queryID string) (int64, *stream.Batch, error) {
-	newest := k.snapshot.Version()
+func (k *Sink) lastBatch(ctx context.Context, newest int64, queryID string) (int64, *stream.Batch, error) {
 	for v := newest; v >= max(newest-lookBack+1, 0); v-- {
 		c, err := k.log.ReadHead(ctx, v)
 		if errors.Is(err, fs.ErrNotExist) { // cleaned up

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/siltlake/silt/internal/column"
@@ -36,7 +37,7 @@ type Deps struct {
 	Log             *slog.Logger
 }
 
-// A Sink lands batches in one table. Committed, Begin and the Commit of a Tx belong to one goroutine.
+// A Sink lands batches in one table. Committed and the Commit of a Tx are called one at a time, Begin beside the Commit of the batch before.
 type Sink struct {
 	options Options
 	deps    Deps
@@ -44,11 +45,14 @@ type Sink struct {
 	files   filePool
 	upkeep  *maintainer
 
-	snapshot *delta.Snapshot // the newest known; nil: not read yet
+	own *bool // whether silt created the table; nil: not looked up
+
+	mu         sync.Mutex
+	snapshot   *delta.Snapshot // the newest known; nil: not read yet
+	committing bool
 	// moved is the schema that the next attempt of batch movedID is laid out by, after ErrSchemaMoved.
 	moved   column.Schema
 	movedID int64
-	own     *bool // whether silt created the table; nil: not looked up
 }
 
 var _ stream.Sink = (*Sink)(nil)
@@ -76,39 +80,85 @@ func (k *Sink) Close() error {
 	return nil
 }
 
-// update brings the snapshot up to date.
-func (k *Sink) update(ctx context.Context) error {
-	var s *delta.Snapshot
-	var err error
-	if k.snapshot == nil {
-		s, err = k.log.Snapshot(ctx)
-	} else {
-		s, err = k.log.Update(ctx, k.snapshot)
-	}
-	if err != nil {
-		return storeProblem(k.deps.Store, err)
-	}
-	k.snapshot = s
-	return nil
+// newest returns the newest known snapshot, nil if none is known, and whether a batch is being committed on top of it.
+func (k *Sink) newest() (s *delta.Snapshot, committing bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.snapshot, k.committing
 }
 
-// Begin implements stream.Sink.
-func (k *Sink) Begin(ctx context.Context, b stream.Batch) (stream.Tx, error) {
-	if err := k.update(ctx); err != nil {
-		return nil, err
+// commits begins a commit, on top of the newest known snapshot.
+func (k *Sink) commits() (on *delta.Snapshot, end func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.committing = true
+	return k.snapshot, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.committing = false
 	}
-	s := k.snapshot
+}
+
+// learn notes a snapshot that was made of one that newest returned. If another was made of that meanwhile, the newer one stays.
+func (k *Sink) learn(from, s *delta.Snapshot) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.snapshot == from || k.snapshot.Version() < s.Version() {
+		k.snapshot = s
+	}
+}
+
+// update returns the table as it is now.
+func (k *Sink) update(ctx context.Context) (*delta.Snapshot, error) {
+	from, _ := k.newest()
+	var s *delta.Snapshot
+	var err error
+	if from == nil {
+		s, err = k.log.Snapshot(ctx)
+	} else {
+		s, err = k.log.Update(ctx, from)
+	}
+	if err != nil {
+		return nil, storeProblem(k.deps.Store, err)
+	}
+	k.learn(from, s)
+	return s, nil
+}
+
+// layout is the schema that an attempt at a batch is laid out by.
+func (k *Sink) layout(id int64, table column.Schema) column.Schema {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.movedID == id && k.moved.Contains(table) {
+		return k.moved
+	}
+	return table
+}
+
+// layOut says what the next attempt at a batch is laid out by; id -1: as the table is.
+func (k *Sink) layOut(id int64, s column.Schema) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.movedID, k.moved = id, s
+}
+
+// Begin implements stream.Sink. While the batch before is being committed, the version below that commit serves, and nobody is asked whether
+// it is the newest: that could only be found out anew by this batch's own Commit, and a slow store would be waited for with no row to write.
+func (k *Sink) Begin(ctx context.Context, b stream.Batch) (stream.Tx, error) {
+	s, committing := k.newest()
+	if !committing {
+		var err error
+		if s, err = k.update(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.CheckAppend(); err != nil {
 		return nil, err
 	}
 	if v, ok := s.Txn(b.QueryID); ok && v.Version >= b.ID {
 		return nil, fmt.Errorf("%w: the table holds batch %d of the query, and batch %d was to be run", stream.ErrDiverged, v.Version, b.ID)
 	}
-	t := &tx{sink: k, ctx: ctx, batch: b, snapshot: s, schema: s.Schema(), stats: s.StatsOptions()}
-	if k.movedID == b.ID && k.moved.Contains(t.schema) {
-		t.schema = k.moved
-	}
-	return t, nil
+	return &tx{sink: k, ctx: ctx, batch: b, schema: k.layout(b.ID, s.Schema()), stats: s.StatsOptions()}, nil
 }
 
 // storeProblem says in a person's words what a store's error means. Problems pass unchanged.

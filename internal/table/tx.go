@@ -17,13 +17,12 @@ import (
 
 // tx is one attempt to land one batch.
 type tx struct {
-	sink     *Sink
-	ctx      context.Context // of Begin: bounds the writers' I/O
-	batch    stream.Batch
-	snapshot *delta.Snapshot // at Begin
-	schema   column.Schema
-	stats    delta.StatsOptions // of the table
-	next     atomic.Int64       // number of the next file
+	sink   *Sink
+	ctx    context.Context // of Begin: bounds the writers' I/O
+	batch  stream.Batch
+	schema column.Schema
+	stats  delta.StatsOptions // of the table at Begin
+	next   atomic.Int64       // number of the next file
 
 	mu      sync.Mutex
 	writers []*writer
@@ -61,10 +60,14 @@ func (t *tx) register(a *delta.Add, s column.Schema, rows int64) {
 	t.schemas = append(t.schemas, s)
 }
 
-// Commit implements stream.Tx.
+// Commit implements stream.Tx. It goes on from the newest version that the sink knows, not from that of Begin: the batch before may have
+// been committed since, and it is another commit of the query, which above the version that was read would mean another run.
 func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
+	k := t.sink
+	read, end := k.commits()
+	defer end()
 	// What the schemas of the batch do to the table comes first: a worker that met types which do not merge has written no rows of them.
-	if _, err := t.fold(ctx, t.snapshot, r); err != nil {
+	if _, err := t.fold(ctx, read, r); err != nil {
 		return -1, t.failed(fmt.Errorf("%w: %w", delta.ErrNotCommitted, err))
 	}
 	if _, rows, _, _ := r.Totals(); rows != t.rows {
@@ -72,21 +75,21 @@ func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 			"batch %d: its workers counted %d rows and its files have %d; nothing was committed", t.batch.ID, rows, t.rows).
 			Fix("this is a fault of silt's own: please report it with the records' schema"))
 	}
-	k := t.sink
 	info, err := t.commitInfo(r)
 	if err != nil {
 		return -1, errors.Join(stream.ErrNotCommitted, err)
 	}
 	t.kept = true
 	snapshot, err := k.log.Commit(ctx, delta.Transaction{
-		Read:    t.snapshot,
+		Read:    read,
 		Info:    info,
 		Prepare: func(ctx context.Context, s *delta.Snapshot) ([]delta.Action, error) { return t.actions(ctx, s, r) },
 	})
 	if err != nil {
 		return -1, t.failed(err)
 	}
-	k.snapshot, k.movedID = snapshot, -1
+	k.learn(read, snapshot)
+	k.layOut(-1, column.Schema{})
 	k.upkeep.after(snapshot)
 	return snapshot.Version(), nil
 }
@@ -98,7 +101,7 @@ func (t *tx) failed(err error) error {
 	t.kept = !errors.Is(err, delta.ErrNotCommitted)
 	switch {
 	case errors.As(err, &moved):
-		t.sink.moved, t.sink.movedID = moved.schema, t.batch.ID
+		t.sink.layOut(t.batch.ID, moved.schema)
 		return fmt.Errorf("%w: %w", stream.ErrSchemaMoved, err)
 	case errors.As(err, &concurrent), errors.Is(err, stream.ErrFenced):
 		return fmt.Errorf("%w: %w", stream.ErrFenced, err)
