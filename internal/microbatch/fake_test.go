@@ -296,6 +296,7 @@ type fakeSink struct {
 	// onCommit may refuse a commit before it is done, or lose its answer after.
 	onCommit func(ctx context.Context, b stream.Batch) (before, after error)
 	inTable  func(*stream.InTable) // changes what Committed says
+	moves    map[int64]bool        // batches that change the table's schema
 	// The errors of writers; as any of a store they are problems.
 	writerErr, closeErr error
 }
@@ -416,6 +417,9 @@ func (t *fakeTx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 	t.s.workers = append(t.s.workers, len(t.writers))
 	t.s.versions = append(t.s.versions, v)
 	t.s.inOrder(t.b)
+	if t.s.moves[t.b.ID] {
+		t.s.fields++
+	}
 	delete(t.s.open, t)
 	return int64(len(t.s.versions)) - 1, after
 }
@@ -546,6 +550,7 @@ type world struct {
 	disk   store.Store
 	o      Options
 
+	request  time.Duration // that an effect takes in a process that lives, see live
 	ids      atomic.Int64
 	progress []Progress
 	extra    []Extra

@@ -77,11 +77,18 @@ func (w *world) live(ctx context.Context, plan func(n int) store.Fault) (*gate, 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g := &gate{plan: plan, crash: cancel}
-	r, sink, end := w.process(store.NewFaulty(w.disk, func(store.Op) store.Fault { return g.next() }))
+	r, sink, end := w.process(slowStore{store.NewFaulty(w.disk, func(store.Op) store.Fault { return g.next() }), w.request})
 	defer end()
 	r.Source = &gatedSource{w.source, g}
-	sink.onCommitted, sink.onBegin = g.effect, g.effect
-	sink.onCommit = func(context.Context, stream.Batch) (before, after error) { return g.around() }
+	slow := func() error {
+		time.Sleep(w.request)
+		return g.effect()
+	}
+	sink.onCommitted, sink.onBegin = slow, slow
+	sink.onCommit = func(context.Context, stream.Batch) (before, after error) {
+		time.Sleep(w.request)
+		return g.around()
+	}
 	r.Progress, r.Trace = nil, nil
 	return g, r.Run(ctx)
 }
@@ -158,20 +165,22 @@ func TestEveryEffectMayFailOrBeTheLast(t *testing.T) {
 	}
 	for name, prepare := range tests {
 		for _, fault := range []store.Fault{store.CrashBefore, store.CrashAfter, store.FailBefore, store.FailAfter} {
-			t.Run(name+"/"+fault.String(), func(t *testing.T) {
-				for n, more := 1, true; more; n++ {
-					synctest.Test(t, func(t *testing.T) { more = faulty(t, prepare, n, fault) })
-				}
-			})
+			for of, request := range map[string]time.Duration{"of a fast store": 0, "of a slow store, with a batch ahead": 300 * time.Millisecond} {
+				t.Run(name+"/"+fault.String()+"/"+of, func(t *testing.T) {
+					for n, more := 1, true; more; n++ {
+						synctest.Test(t, func(t *testing.T) { more = faulty(t, prepare, n, fault, request) })
+					}
+				})
+			}
 		}
 	}
 }
 
 // faulty runs a process in which effect n has the fault, and then one without. It returns false if there are fewer effects.
-func faulty(t *testing.T, prepare func(*world), n int, fault store.Fault) bool {
+func faulty(t *testing.T, prepare func(*world), n int, fault store.Fault, request time.Duration) bool {
 	w := newWorld(t, bounds([2]int64{0, 20}, [2]int64{0, 13}))
 	prepare(w)
-	w.o.MaxOffsetsPerTrigger = 12
+	w.o.MaxOffsetsPerTrigger, w.request = 12, request
 	g, err := w.live(t.Context(), at(n, fault))
 	if status := problem.ExitStatus(err); status != problem.ExitOK && status != problem.ExitUnavailable && !errors.Is(err, errDead) {
 		t.Errorf("effect %d: %v", n, err) // an outage ends a start, and is waited for later
@@ -222,6 +231,7 @@ func history(t *testing.T, seed uint64) {
 		w.change(rnd, lossy)
 		w.o.MaxOffsetsPerTrigger = rnd.Int64N(3) * rnd.Int64N(20)
 		w.o.Workers, w.source.chunkSize = 1+rnd.IntN(4), 1+rnd.Int64N(9)
+		w.request = time.Duration(rnd.IntN(2)*rnd.IntN(500)) * time.Millisecond
 		w.o.Trigger = []Trigger{{}, {Kind: AvailableNow}, {ProcessingTime, 3 * time.Second}}[rnd.IntN(3)]
 		processes := 1 + rnd.IntN(2)*rnd.IntN(2)
 		if w.isTorn(t) {

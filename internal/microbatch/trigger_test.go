@@ -7,6 +7,7 @@ import (
 
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/stream"
 )
 
 func TestParseTrigger(t *testing.T) {
@@ -72,5 +73,33 @@ func TestNextTrigger(t *testing.T) {
 	tr := Trigger{ProcessingTime, time.Second}
 	if !tr.behind(at(0), at(1001)) || tr.behind(at(0), at(1000)) || (Trigger{}).behind(at(0), at(5000)) {
 		t.Error("behind")
+	}
+}
+
+func TestWhenTheNextBatchMayBeginAhead(t *testing.T) {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	now := Trigger{Kind: AvailableNow}
+	tests := []struct {
+		name         string
+		trigger      Trigger
+		started, now int64
+		end, target  stream.Offsets
+		want         int64 // -1: never
+	}{
+		{"as data arrives: not before its second", Trigger{}, 100, 300, ofT(5), nil, 1100},
+		{"at once if that has passed", Trigger{}, 100, 1300, ofT(5), nil, 1300},
+		{"at the next tick", Trigger{ProcessingTime, 10 * time.Second}, 12345, 13000, ofT(5), nil, 20000},
+		{"at once if that has passed", Trigger{ProcessingTime, 10 * time.Second}, 12345, 20001, ofT(5), nil, 20001},
+		{"without a pause", Trigger{Kind: ProcessingTime}, 100, 300, ofT(5), nil, 300},
+		{"available now, with more to read", now, 100, 300, ofT(5, 5), ofT(5, 6), 300},
+		{"with a partition that was not read yet", now, 100, 300, ofT(5), ofT(5, 6), 300},
+		{"with no more", now, 100, 300, ofT(5, 7), ofT(5, 6), -1},
+		{"whose end is not known yet", now, 100, 300, ofT(5), nil, 300},
+	}
+	for _, tt := range tests {
+		got, ok := tt.trigger.ahead(at(tt.started), at(tt.now), tt.end, tt.target)
+		if ok != (tt.want >= 0) || ok && !got.Equal(at(tt.want)) {
+			t.Errorf("%s: got %d %v, want %d", tt.name, got.UnixMilli(), ok, tt.want)
+		}
 	}
 }
