@@ -11,6 +11,7 @@ import (
 var uncaught = map[string]string{
 	"internal/microbatch/reading.go read":           "worker.run catches what it calls, part by part: it has to go on with the next chunk",
 	"internal/microbatch/runner.go Runner.newRun":   "sleeps and cancels",
+	"internal/microbatch/ahead.go run.goAhead":      "upcoming.run catches what it calls, part by part; else cancels",
 	"internal/kafka/fetch.go fetcher.drain":         "waits and closes",
 	"internal/kafka/probe.go Client.probe":          "sets a deadline",
 	"internal/delta/commit.go linger":               "sets a timer, cancels",
