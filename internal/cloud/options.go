@@ -70,14 +70,21 @@ var azureEndpoint = `(?:\.(?:dfs|blob)\.(?:` + strings.ReplaceAll(strings.Join(a
 
 // matches compares a lower-case key with an option's name, and returns the account and the bucket in it.
 func matches(name, key string) (account, bucket string, ok bool) {
-	if !strings.Contains(name, "ACCOUNT") && !strings.Contains(name, "BUCKET") {
+	begin := min(strings.Index(name+"ACCOUNT", "ACCOUNT"), strings.Index(name+"BUCKET", "BUCKET"))
+	if begin == len(name) {
 		return "", "", strings.EqualFold(name, key)
+	}
+	if !strings.HasPrefix(key, strings.ToLower(name[:begin])) {
+		return "", "", false
+	}
+	named := "(?P<b>[a-z0-9][a-z0-9._-]*)"
+	if strings.Contains(name, "ACCOUNT") { // a container has no dots
+		named = "(?P<b>[a-z0-9-]+)"
 	}
 	// The service and the suffix may be those of any Azure cloud, and be left out where the name has none.
 	name = strings.NewReplacer("ACCOUNT.dfs.core.windows.net", "\x00", "ACCOUNT", "\x01", "BUCKET", "\x02").Replace(name)
 	name = strings.ToLower(regexp.QuoteMeta(name))
-	name = strings.NewReplacer("\x00", "(?P<a>[a-z0-9]+)"+azureEndpoint, "\x01", "(?P<a>[a-z0-9]+)"+azureEndpoint+"?",
-		"\x02", "(?P<b>[a-z0-9][a-z0-9._-]*)").Replace(name)
+	name = strings.NewReplacer("\x00", "(?P<a>[a-z0-9]+)"+azureEndpoint, "\x01", "(?P<a>[a-z0-9]+)"+azureEndpoint+"?", "\x02", named).Replace(name)
 	re := regexp.MustCompile("^" + name + "$")
 	m := re.FindStringSubmatch(key)
 	if m == nil {
