@@ -151,6 +151,34 @@ func TestACommitWhoseAnswerWasLost(t *testing.T) {
 	}
 }
 
+// Nobody else writes the key: a part of the object there is what is left of an upload that is gone.
+func TestAnUploadThatLeftAPartOfItsObjectIsBegunAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFake()
+		finishes := 0
+		b.plan = func(_ int, what string) error {
+			if !strings.HasPrefix(what, "finish") {
+				return nil
+			}
+			if finishes++; finishes == 1 {
+				return faultError{before}
+			}
+			return failWith(uploadGone, "")
+		}
+		if err := b.write("k", make([]byte, 4), false); err != nil {
+			t.Fatal(err)
+		}
+		u := create(t, newTestStore(b), "k")
+		if _, err := u.Write(make([]byte, partSize+3)); err != nil {
+			t.Fatal(err)
+		}
+		err := u.Commit(t.Context())
+		if found := problem.Of(err); len(found) != 1 || !found[0].Retryable || errors.Is(err, fs.ErrExist) {
+			t.Errorf("got %v, want what another try may heal", err)
+		}
+	})
+}
+
 func TestTheEndOfAContextEndsAnUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake()
