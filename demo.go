@@ -205,7 +205,8 @@ func (d *demo) config(registryAddr, connectAddr net.Addr) (datagen.Config, error
 	if err := f.writePipeline(cfg); err != nil {
 		return cfg, err
 	}
-	if d.pipeline, err = Load(f.path(demoPipeline), config.Options{Env: d.o.Env, Secrets: d.o.Secrets}); err != nil {
+	if d.pipeline, err = Load(f.path(demoPipeline), config.Options{Env: d.o.Env, Secrets: d.o.Secrets},
+		ScopeOptions{Env: d.o.Env, Secrets: d.o.Secrets, Log: d.o.Log}); err != nil {
 		return cfg, err
 	}
 	s, err := parse(d.pipeline)

@@ -1,6 +1,7 @@
 package silt
 
 import (
+	"context"
 	"encoding/pem"
 	"fmt"
 	"net/http/httptest"
@@ -11,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/siltlake/silt/internal/config"
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/scope"
 )
 
 // documents are the pages that people read.
@@ -86,7 +90,12 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 				}
 				return []byte("user:password"), nil
 			},
-		})
+			ReadFileIn: func(string, string, int64) ([]byte, error) { return []byte("user:password"), nil },
+			Scopes: func(file, user option.Values) (config.Scopes, []*problem.Problem) {
+				declared, problems := scope.New(file, user, scope.Env{LocalFile: filepath.Join(dir, "secrets.age")})
+				return documented{declared}, problems
+			},
+		}, ScopeOptions{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -95,6 +104,13 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// Documented scopes are those that a document declares, or that the local store is said to have; each secret has a value.
+type documented struct{ *scope.Set }
+
+func (documented) Secret(context.Context, string, string) (string, *problem.Problem) {
+	return "user:password", nil
 }
 
 var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)

@@ -14,10 +14,10 @@ import (
 	"github.com/siltlake/silt/internal/store"
 )
 
-// Load reads a pipeline file, as config.Load does, with what the clouds know of their options.
-func Load(file string, o config.Options) (*config.Pipeline, error) {
+// Load reads a pipeline file, as config.Load does, with what the clouds know of their options, and with the scopes of secrets if o has none.
+func Load(file string, o config.Options, s ScopeOptions) (*config.Pipeline, error) {
 	o.Storage = cloud.Sensitive
-	return config.Load(file, o)
+	return config.Load(file, withScopes(o, s))
 }
 
 // A folder is where a table or a checkpoint is: a local directory, or a place in an object store.

@@ -34,9 +34,11 @@ type process struct {
 	exit           func(status int) // of a second interrupt; does not return in a real process
 	terminal       bool             // stderr is one
 	interactive    bool             // so is stdin: somebody can be asked
-	width          func() int       // of the terminal
-	build          *debug.BuildInfo // may be nil
-	engine         engine
+	// askSecret asks on the terminal for what is not to be seen, whatever stdin is; nil: there is nobody to ask.
+	askSecret func(prompt string) (string, error)
+	width     func() int       // of the terminal
+	build     *debug.BuildInfo // may be nil
+	engine    engine
 }
 
 // An app is one run of the command line. Everything that it prints passes the scrubber, which knows every secret of the pipeline file.
@@ -73,6 +75,7 @@ type cli struct {
 	Table    tableCmd    `cmd:"" help:"Look at a table and prove what is in it."`
 	Topic    topicCmd    `cmd:"" help:"Look at Kafka topics, make them, and write to them."`
 	Registry registryCmd `cmd:"" help:"Look at the schemas of a registry, compare, check and register them."`
+	Secret   secretCmd   `cmd:"" help:"Keep secrets in a local encrypted store, and check those that a pipeline refers to."`
 	Datagen  datagenCmd  `cmd:"" help:"Write generated records to a topic, as the Datagen connector does."`
 	Version  versionCmd  `cmd:"" help:"Print the version of silt."`
 }
@@ -269,7 +272,9 @@ func (a *app) scrubbed(list problem.List) problem.List {
 
 // load reads a pipeline file. Its sections are not parsed yet.
 func (a *app) load(file string, set []string) (*config.Pipeline, error) {
-	return silt.Load(file, config.Options{Set: set, Env: a.env, Secrets: a.secrets})
+	o := a.configOptions()
+	o.Set = set
+	return silt.Load(file, o, a.scopeOptions())
 }
 
 // table is the path of the table that a command works on, and how its store is reached: PATH, by the paths of the pipeline file if there is

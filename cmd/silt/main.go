@@ -4,8 +4,11 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -14,7 +17,8 @@ import (
 
 func main() {
 	build, _ := debug.ReadBuildInfo()
-	a := newApp(process{
+	terminal := term.IsTerminal(int(os.Stderr.Fd()))
+	p := process{
 		name:   os.Args[0],
 		stdin:  os.Stdin,
 		stdout: os.Stdout,
@@ -27,8 +31,8 @@ func main() {
 		},
 		env:         os.LookupEnv,
 		exit:        os.Exit,
-		terminal:    term.IsTerminal(int(os.Stderr.Fd())),
-		interactive: term.IsTerminal(int(os.Stderr.Fd())) && term.IsTerminal(int(os.Stdin.Fd())),
+		terminal:    terminal,
+		interactive: terminal && term.IsTerminal(int(os.Stdin.Fd())),
 		width: func() int {
 			if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 0 {
 				return w
@@ -37,6 +41,28 @@ func main() {
 		},
 		build:  build,
 		engine: newEngine(),
-	})
-	os.Exit(a.main(os.Args[1:]))
+	}
+	if terminal {
+		p.askSecret = askSecret
+	}
+	os.Exit(newApp(p).main(os.Args[1:]))
+}
+
+// askSecret asks on the process's terminal and shows nothing of the answer. Stdin may be something else.
+func askSecret(prompt string) (string, error) {
+	name := "/dev/tty"
+	if runtime.GOOS == "windows" {
+		name = "CONIN$"
+	}
+	tty, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return "", errors.New("there is no terminal")
+	}
+	defer tty.Close()
+	if _, err := io.WriteString(os.Stderr, prompt); err != nil {
+		return "", err
+	}
+	text, err := term.ReadPassword(int(tty.Fd()))
+	_, _ = io.WriteString(os.Stderr, "\n")
+	return string(text), err
 }

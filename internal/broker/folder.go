@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/siltlake/silt/internal/filelock"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
 )
@@ -52,7 +53,7 @@ func openFolder(ctx context.Context, dir string) (unlock func() error, err error
 	if err != nil {
 		return nil, problem.New(problem.PathNotWritable, "the broker's directory cannot be written").At(problem.File(dir)).Because(err)
 	}
-	err = untilGone(ctx, isLocked, func() error { return tryLock(f) })
+	err = untilGone(ctx, isLocked, func() error { return filelock.Try(f) })
 	if err == nil {
 		return f.Close, nil
 	}
@@ -64,7 +65,7 @@ func openFolder(ctx context.Context, dir string) (unlock func() error, err error
 		Fix("stop it, or use another directory")
 }
 
-func isLocked(err error) bool { return errors.Is(err, errLocked) }
+func isLocked(err error) bool { return errors.Is(err, filelock.ErrLocked) }
 
 // loadState reads what the last start kept; at the first start it makes an API key in Confluent Cloud's form.
 func loadState(file string) (s state, first bool, err error) {

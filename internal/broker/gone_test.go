@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siltlake/silt/internal/filelock"
 	"github.com/siltlake/silt/internal/problem"
 )
 
@@ -20,7 +21,7 @@ func TestAStartWaitsForAKilledProcessToBeGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tryLock(lock); err != nil {
+	if err := filelock.Try(lock); err != nil {
 		t.Fatal(err)
 	}
 	port, err := net.Listen("tcp", addr)

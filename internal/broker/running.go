@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/siltlake/silt/internal/filelock"
 	"github.com/siltlake/silt/internal/problem"
 )
 
@@ -18,7 +19,7 @@ func Running(dir string) (bool, error) {
 	}
 	if err == nil {
 		defer f.Close()
-		err = untilGone(context.Background(), isLocked, func() error { return tryLock(f) })
+		err = untilGone(context.Background(), isLocked, func() error { return filelock.Try(f) })
 	}
 	switch {
 	case isLocked(err):

@@ -6,6 +6,7 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,8 +43,20 @@ type Options struct {
 	// Storage says of an option of sink.storageOptions whether its value is a secret by nature, and whether there is such an option: the
 	// clouds know theirs. Nil knows none.
 	Storage func(key string) (sensitive, known bool)
+	// ReadFileIn reads a file of a folder as ReadFile does, and none outside of it. Nil reads the file system.
+	ReadFileIn func(folder, name string, limit int64) ([]byte, error)
+	// UserFile is the user's own file of scopes, which need not exist; "" is none.
+	UserFile string
+	// Scopes makes the scopes of what the sections secrets of the pipeline file and of the user's file declare. Nil: there can be none.
+	Scopes func(file, user option.Values) (Scopes, []*problem.Problem)
 	// Secrets is told every secret of the file; nil tells nobody.
 	Secrets *secret.Scrubber
+}
+
+// A Scopes gives secrets by scope and key. Its methods may be called concurrently, also long after the file was read.
+type Scopes interface {
+	// Secret reads a value, within 30 seconds. The problem names scope and key, never a value, and has no location.
+	Secret(ctx context.Context, scope, key string) (string, *problem.Problem)
 }
 
 // A Pipeline is a pipeline file with references resolved and overrides applied. A section that the file lacks is empty, with the file's
@@ -66,6 +79,11 @@ type Pipeline struct {
 
 	AllowInsecure bool
 
+	// References are all that the file makes, in its order, whether or not they give a value.
+	References []Reference
+	// ScopeProblems is what is wrong with the declared scopes; Err has it too.
+	ScopeProblems problem.List
+
 	// Env and Secrets are those of Options: for what a package takes from the environment where the file says nothing.
 	Env     func(name string) (string, bool)
 	Secrets *secret.Scrubber
@@ -78,6 +96,22 @@ type Pipeline struct {
 // Load reads the file. Its error is about the file as a whole: it cannot be read, is too large, or is no YAML; then there is no Pipeline.
 // Everything else that is wrong is kept for Err. Errors are *problem.Problem or problem.List.
 func Load(file string, o Options) (*Pipeline, error) {
+	o = o.withDefaults()
+	root, problems, err := read(file, o)
+	if err != nil {
+		return nil, err
+	}
+	w := newWalker(file, o)
+	w.problems = problems
+	scopeProblems := w.declare(root, o)
+	w.group("", root)
+	w.override(o.Set)
+	p := w.pipeline()
+	p.ScopeProblems = scopeProblems
+	return p, nil
+}
+
+func (o Options) withDefaults() Options {
 	if o.Env == nil {
 		o.Env = os.LookupEnv
 	}
@@ -87,35 +121,33 @@ func Load(file string, o Options) (*Pipeline, error) {
 	if o.Storage == nil {
 		o.Storage = func(string) (sensitive, known bool) { return false, false }
 	}
+	if o.ReadFileIn == nil {
+		o.ReadFileIn = option.ReadFileIn
+	}
 	if o.Secrets == nil {
 		o.Secrets = new(secret.Scrubber)
 	}
+	return o
+}
+
+// read reads the file's tree, a mapping.
+func read(file string, o Options) (*node, problem.List, error) {
 	data, err := o.ReadFile(file, MaxFileBytes)
 	if err != nil {
-		return nil, unreadable(file, err)
+		return nil, nil, unreadable(file, err)
 	}
 	if len(data) > MaxFileBytes {
-		return nil, problem.New(problem.TooLarge, "the pipeline file is larger than %s", option.FormatSize(MaxFileBytes)).At(problem.File(file))
+		return nil, nil, problem.New(problem.TooLarge, "the pipeline file is larger than %s", option.FormatSize(MaxFileBytes)).At(problem.File(file))
 	}
 	root, problems, err := parse(file, data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if root.kind != mapping && !root.bad {
-		return nil, problem.New(problem.InvalidValue, "the file is %s; want source, registry, sink and checkpointLocation", root.kind).
+		return nil, nil, problem.New(problem.InvalidValue, "the file is %s; want source, registry, sink and checkpointLocation", root.kind).
 			At(root.pos)
 	}
-	w := &walker{
-		file:     file,
-		begin:    problem.Location{File: file, Line: 1, Col: 1},
-		resolver: resolver{env: o.Env, readFile: o.ReadFile, storage: o.Storage, scrubber: o.Secrets},
-		sections: map[string]*section{},
-		faulty:   map[problem.Location]bool{},
-		problems: problems,
-	}
-	w.group("", root)
-	w.override(o.Set)
-	return w.pipeline(), nil
+	return root, problems, nil
 }
 
 // Err returns everything that is wrong with the pipeline, sorted by place, or nil: what Load found, and what the packages found in their
@@ -185,6 +217,7 @@ func (w *walker) pipeline() *Pipeline {
 		}
 	}
 	p.problems, p.faulty = w.problems, w.faulty
+	p.References = w.references
 	return p
 }
 

@@ -14,16 +14,30 @@ import (
 	"github.com/siltlake/silt/internal/secret"
 )
 
-// useReference is what to do where a provider is not supported yet.
-const useReference = "take secrets from the environment, ${env:NAME}, or from a file, ${file:/path}"
+// useReference is what to do where there is no such provider.
+const useReference = "take secrets from a scope, ${secret:scope/key}, from the environment, ${env:NAME}, from a file, ${file:/path}, " +
+	"or from a folder of files, ${dir:/path:key}"
 
-// A resolver resolves references in values: ${env:NAME}, ${env:NAME:default} and ${file:/path}; $${ stands for ${ itself.
+// A resolver resolves references in values: ${env:NAME}, ${env:NAME:default}, ${file:/path}, ${dir:/path:key}, ${secret:scope/key} and
+// {{secrets/scope/key}}; $${ stands for ${ itself.
 type resolver struct {
-	env      func(string) (string, bool)
-	readFile func(string, int64) ([]byte, error)
-	storage  func(key string) (sensitive, known bool) // as in Options
-	scrubber *secret.Scrubber
-	total    int // bytes of all values so far
+	env        func(string) (string, bool)
+	readFile   func(string, int64) ([]byte, error)
+	readFileIn func(string, string, int64) ([]byte, error)
+	storage    func(key string) (sensitive, known bool) // as in Options
+	scopes     Scopes                                   // nil: none is known
+	scrubber   *secret.Scrubber
+	total      int // bytes of all values so far
+	references []Reference
+}
+
+// A Reference is one in the file, and whether it gave a value.
+type Reference struct {
+	Option string // the path of the option that it stands in
+	Text   string // as it was written
+	Where  problem.Location
+	// Problem is why it gives no value; nil: it does.
+	Problem *problem.Problem
 }
 
 // A resolution is the resolving of one option's value, of one or more texts.
@@ -43,38 +57,48 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // resolve returns text with its references replaced. A reference that cannot be resolved stays as it is, and is reported at where.
 func (r *resolution) resolve(text string, where problem.Location) string {
-	if m := databricks.FindStringSubmatch(text); m != nil {
-		r.report(where, problem.Unsupported, "{{secrets/%s}} is not supported yet", m[1]).Fix("%s", useReference)
-		return text
-	}
 	var b strings.Builder
 	add := func(piece secret.Secret) {
 		r.pieces = append(r.pieces, piece)
 		b.WriteString(piece.Reveal())
 	}
 	for {
-		i := strings.Index(text, "${")
-		if i < 0 {
+		m := opening.FindStringIndex(text)
+		if m == nil {
 			add(secret.New(text))
 			break
 		}
-		if i > 0 && text[i-1] == '$' {
-			add(secret.New(text[:i-1] + "${"))
-			text = text[i+2:]
+		open := text[m[0]:m[1]]
+		if open == "$${" {
+			add(secret.New(text[:m[0]] + "${"))
+			text = text[m[1]:]
 			continue
 		}
-		add(secret.New(text[:i]))
-		reference, rest, ok := strings.Cut(text[i+2:], "}")
+		add(secret.New(text[:m[0]]))
+		end := "}"
+		if open != "${" {
+			end = "}}"
+		}
+		inner, rest, ok := strings.Cut(text[m[1]:], end)
 		if !ok {
-			r.report(where, problem.InvalidValue, "a ${ in %s is not closed by }", r.key).Fix("write $${ for the characters ${ themselves")
-			add(secret.New(text[i:]))
+			r.report(where, problem.InvalidValue, "a %s in %s is not closed by %s", strings.TrimSpace(open), r.key, end).
+				Fix("write $${ for the characters ${ themselves")
+			add(secret.New(text[m[0]:]))
 			break
 		}
-		value, p := r.reference(reference)
+		written := open + inner + end
+		var value secret.Secret
+		var p *problem.Problem
+		if open == "${" {
+			value, p = r.reference(inner)
+		} else {
+			value, p = r.secret(strings.TrimSpace(inner))
+		}
 		if p != nil {
 			r.problems = append(r.problems, p.At(where))
-			value = secret.New("${" + reference + "}")
+			value = secret.New(written)
 		}
+		r.references = append(r.references, Reference{Option: join(r.section, r.key), Text: written, Where: where, Problem: p})
 		if add(value); r.total+b.Len() > maxValueBytes {
 			r.report(where, problem.TooLarge, "the values are larger than %s with references resolved", option.FormatSize(maxValueBytes))
 			return ""
@@ -85,8 +109,8 @@ func (r *resolution) resolve(text string, where problem.Location) string {
 	return b.String()
 }
 
-// databricks is how a Databricks configuration refers to a secret.
-var databricks = regexp.MustCompile(`\{\{\s*secrets/([^{}]*?)\s*\}\}`)
+// opening is what a reference begins with, or the escape of that. {{secrets/ is how a Databricks configuration refers to a secret.
+var opening = regexp.MustCompile(`\$?\$\{|\{\{\s*secrets/`)
 
 // reference gives the value of one reference, without its ${ and }.
 func (r *resolution) reference(text string) (value secret.Secret, p *problem.Problem) {
@@ -99,14 +123,43 @@ func (r *resolution) reference(text string) (value secret.Secret, p *problem.Pro
 		return r.environment(rest)
 	case provider == "file":
 		return r.file(rest)
-	case provider == "secret" || provider == "dir":
-		return value, problem.New(problem.Unsupported, "${%s} is not supported yet", text).Fix("%s", useReference)
+	case provider == "dir":
+		return r.dir(rest)
+	case provider == "secret":
+		return r.secret(rest)
 	}
 	p = problem.New(problem.InvalidValue, "unknown provider %q in ${%s}", provider, text).Fix("%s", useReference)
 	if n := problem.Nearest(provider, []string{"env", "file", "secret", "dir"}); n != "" {
 		p.Message += "; did you mean \"" + n + "\"?"
 	}
 	return value, p
+}
+
+// secret gives the value of a key of a scope: scope/key, of which the key may hold slashes.
+func (r *resolution) secret(text string) (value secret.Secret, p *problem.Problem) {
+	scope, key, ok := strings.Cut(text, "/")
+	switch {
+	case !ok || scope == "" || key == "":
+		return value, problem.New(problem.InvalidValue, "%q names no secret; want scope/key", text)
+	case r.section == secretsSection:
+		return value, problem.New(problem.InvalidValue, "what opens a scope cannot itself be of a scope: %s", text).
+			Fix("use ${env:NAME} or ${file:/path}")
+	case r.scopes == nil:
+		return value, problem.New(problem.SecretUnresolved, "the secret %s: there are no scopes here", text).Fix("%s", useReference)
+	}
+	found, p := r.scopes.Secret(context.Background(), scope, key) // it bounds its time
+	if p != nil {
+		return value, p
+	}
+	value = secret.Renewable(found, secret.Origin{Read: func(ctx context.Context) (string, error) {
+		found, p := r.scopes.Secret(ctx, scope, key)
+		if p != nil {
+			return "", p
+		}
+		return found, nil
+	}})
+	r.given = append(r.given, value)
+	return value, nil
 }
 
 // environment gives a variable's value. An empty variable counts as one that is not set: a secret that was forgotten looks like that.
@@ -136,18 +189,38 @@ func (r *resolution) file(name string) (value secret.Secret, p *problem.Problem)
 	if name == "" {
 		return value, problem.New(problem.InvalidValue, "${file:} names no file")
 	}
-	text, err := r.read(name)
+	return r.fromFile(func() (string, error) {
+		data, err := r.readFile(name, MaxSecretBytes)
+		return secretText(name, data, err)
+	})
+}
+
+// dir gives the content of a file of a folder: /path:key, as Kafka's DirectoryConfigProvider has it.
+func (r *resolution) dir(text string) (value secret.Secret, p *problem.Problem) {
+	colon := strings.LastIndexByte(text, ':')
+	if colon <= 0 || colon == len(text)-1 {
+		return value, problem.New(problem.InvalidValue, "${dir:%s} names no file; want ${dir:/path:key}", text)
+	}
+	folder, key := text[:colon], text[colon+1:]
+	return r.fromFile(func() (string, error) {
+		data, err := r.readFileIn(folder, key, MaxSecretBytes)
+		return secretText(folder+"/"+key, data, err)
+	})
+}
+
+// fromFile makes the secret of what read gives, now and later.
+func (r *resolution) fromFile(read func() (string, error)) (value secret.Secret, p *problem.Problem) {
+	text, err := read()
 	if err != nil {
 		return value, problem.New(problem.SecretUnresolved, "%w", err)
 	}
-	value = secret.Renewable(text, secret.Origin{Read: func(context.Context) (string, error) { return r.read(name) }})
+	value = secret.Renewable(text, secret.Origin{Read: func(context.Context) (string, error) { return read() }})
 	r.given = append(r.given, value)
 	return value, nil
 }
 
-// read returns a file's content without the line break at its end, which editors and echo add.
-func (r *resolver) read(name string) (string, error) {
-	data, err := r.readFile(name, MaxSecretBytes)
+// secretText is the value that a file holds, without the line break at its end.
+func secretText(name string, data []byte, err error) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("there is no file %s", name)
@@ -156,7 +229,7 @@ func (r *resolver) read(name string) (string, error) {
 	case len(data) > MaxSecretBytes:
 		return "", fmt.Errorf("the file %s is larger than %s", name, option.FormatSize(MaxSecretBytes))
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	text := option.Line(data)
 	if text == "" {
 		return "", fmt.Errorf("the file %s is empty", name)
 	}

@@ -35,6 +35,8 @@ func (r *resolver) plain(section, key string) bool {
 	case section == "sink.storageOptions":
 		sensitive, known := r.storage(key)
 		return known && !sensitive
+	case section == secretsSection: // places of secrets, whatever a scope's name is
+		return !strings.HasSuffix(strings.ToLower(key), ".token")
 	case slices.Contains(plainSections, section):
 		return !sensitiveKey.MatchString(key)
 	}

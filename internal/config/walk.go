@@ -20,7 +20,6 @@ var (
 	// refused are the sections that silt knows and does not support yet, and what to do instead.
 	refused = map[string]string{
 		"observability": "remove the section; progress is on stderr, and as JSON on stdout with -o json",
-		"secrets":       "remove the section; " + useReference,
 	}
 )
 
@@ -64,6 +63,7 @@ func (w *walker) group(path string, n *node) {
 	for _, p := range n.pairs {
 		name := join(path, p.key)
 		switch instead, no := refused[name]; {
+		case name == secretsSection: // declare has read it
 		case no:
 			w.report(p.pos, problem.Unsupported, "%s is not supported yet", name).Fix("%s", instead)
 		case slices.Contains(sectionNames, name):
@@ -116,7 +116,7 @@ func (w *walker) unknown(where problem.Location, group, key string) {
 
 // knownNames are the paths of all that has a place in the file's shape.
 func knownNames() []string {
-	return slices.Sorted(slices.Values(slices.Concat(groups, sectionNames, ownOptions)))
+	return slices.Sorted(slices.Values(slices.Concat(groups, sectionNames, ownOptions, []string{secretsSection})))
 }
 
 // options walks a section; nested mappings are joined by dots.

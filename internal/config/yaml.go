@@ -196,14 +196,19 @@ func (b *builder) node(n *yaml.Node, depth int) *node {
 	return out
 }
 
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
 // mapping reads a mapping's pairs. Keys of its own beat those of a merge key, and earlier merged mappings beat later ones (YAML 1.1 merge).
 func (b *builder) mapping(out *node, n *yaml.Node, depth int) {
 	if len(n.Content) == 2 && n.Content[0].Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 {
-		key := "scope/key"
-		if c := n.Content[0].Content; len(c) == 2 && c[0].Kind == yaml.ScalarNode && strings.HasPrefix(c[0].Value, "secrets/") {
-			key = strings.TrimPrefix(c[0].Value, "secrets/")
+		// Without quotes {{secrets/scope/key}} is a mapping of a mapping to YAML. Nothing else in a pipeline is.
+		c := n.Content[0].Content
+		if len(c) == 2 && strings.HasPrefix(c[0].Value, "secrets/") && isNull(c[1]) && isNull(n.Content[1]) {
+			out.kind, out.text, out.tag = scalar, "{{"+c[0].Value+"}}", "!!str"
+			return
 		}
-		b.report(n, problem.Unsupported, "{{secrets/%s}} is not supported yet", key).Fix("%s", useReference)
+		b.report(n, problem.InvalidValue, "{{ begins a mapping of a mapping").
+			Fix("a text with {{secrets/scope/key}} in it stands in quotes")
 		out.bad = true
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // ReadFile reads a file that an option names; one of more than limit bytes is an error. Errors do not name the file: its name may be a
@@ -16,6 +18,10 @@ func ReadFile(name string, limit int64) ([]byte, error) {
 		return nil, nameless(err)
 	}
 	defer f.Close()
+	return readAll(f, limit)
+}
+
+func readAll(f *os.File, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, nameless(err)
@@ -24,6 +30,27 @@ func ReadFile(name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %s", FormatSize(limit))
 	}
 	return b, nil
+}
+
+// ReadFileIn reads a file below a folder, as ReadFile does. Neither .. nor a symbolic link leads out of the folder; those within it, as
+// Kubernetes mounts secrets, are followed.
+func ReadFileIn(folder, name string, limit int64) ([]byte, error) {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, nameless(err)
+	}
+	defer root.Close()
+	f, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return nil, nameless(err)
+	}
+	defer f.Close()
+	return readAll(f, limit)
+}
+
+// Line is the text of a file that holds one value: without the line break at its end, which editors and echo add.
+func Line(data []byte) string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 }
 
 func nameless(err error) error {

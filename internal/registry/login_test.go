@@ -33,7 +33,9 @@ func TestALoginThatWasRotatedIsReadAnew(t *testing.T) {
 			fmt.Fprint(w, `{"schema":"\"long\""}`)
 		}
 	})
-	inURL := func(login string) string { return "https://elsewhere, " + strings.Replace(f.URL, "://", "://"+login+"@", 1) }
+	inURL := func(login string) string {
+		return "https://elsewhere, " + strings.Replace(f.URL, "://", "://"+login+"@", 1)
+	}
 	parsed := func(key string, s secret.Secret) secret.Secret {
 		v := option.Value{Key: key, Secret: s, IsSecret: true}
 		values := []option.Value{v}

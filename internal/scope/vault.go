@@ -1,0 +1,286 @@
+package scope
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
+)
+
+const (
+	maxTokenBytes = 16 << 10
+	maxCABytes    = 1 << 20
+)
+
+// A vault is a KV engine, version 2, of HashiCorp Vault or OpenBao. A key is path#field, as of `vault kv get -field=field path`; without a
+// field it is the secret's only one, or the one that is named value.
+type vault struct {
+	address   *url.URL
+	mount     string
+	namespace string
+	token     secret.Secret // zero: of tokenFile, VAULT_TOKEN or ~/.vault-token, read at each request
+	tokenFile string
+	env       Env
+	http      *http.Client
+}
+
+// newVault reads the options of a scope beside its address. VAULT_NAMESPACE and VAULT_CACERT count as for Vault's own command line.
+func newVault(address *url.URL, options map[string]option.Value, env Env) (*vault, error) {
+	text := func(name, variable, fallback string) string {
+		if v, ok := options[name]; ok {
+			return strings.TrimSpace(v.Reveal())
+		}
+		if v, ok := env.Getenv(variable); ok && variable != "" && v != "" {
+			return v
+		}
+		return fallback
+	}
+	v := &vault{address: address, mount: strings.Trim(text("mount", "", "secret"), "/"), namespace: text("namespace", "VAULT_NAMESPACE", ""),
+		tokenFile: text("tokenfile", "", ""), env: env}
+	if t, ok := options["token"]; ok {
+		v.token = t.AsSecret().Map(strings.TrimSpace)
+	}
+	transport := env.Transport
+	if file := text("cacert", "VAULT_CACERT", ""); file != "" {
+		pem, err := option.ReadFile(file, maxCABytes)
+		if err != nil {
+			return nil, err
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, errors.New("it holds no certificate in PEM form")
+		}
+		t, ok := transport.(*http.Transport)
+		if !ok {
+			return nil, errors.New("the transport has authorities of its own")
+		}
+		t = t.Clone()
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		t.TLSClientConfig.RootCAs = roots
+		transport = t
+	}
+	v.http = &http.Client{Transport: bounded{transport}, CheckRedirect: sameHost, Timeout: tryTimeout}
+	return v, nil
+}
+
+func (v *vault) String() string {
+	return "Vault " + v.address.Scheme + "://" + v.address.Host + ", " + v.mount
+}
+
+func (v *vault) edit(_, key string) string {
+	name, field := splitField(key)
+	if field == "" {
+		field = "value"
+	}
+	return "vault kv patch -mount=" + v.mount + " " + name + " " + field + "=-"
+}
+
+func (v *vault) list(context.Context) ([]string, error) { return nil, errNoList }
+
+// splitField parts path#field; the field is "" if the key names none.
+func splitField(key string) (name, field string) {
+	if i := strings.LastIndexByte(key, '#'); i >= 0 {
+		return key[:i], key[i+1:]
+	}
+	return key, ""
+}
+
+func (v *vault) get(ctx context.Context, key string) (string, error) {
+	name, field := splitField(key)
+	if clean := path.Clean("/" + name)[1:]; name == "" || clean != name || strings.ContainsFunc(key, notPrintable) {
+		return "", refuse("write it as path#field", "it is no path of Vault")
+	}
+	var last error
+	for try := range tries {
+		body, pause, err := v.ask(ctx, name)
+		if r, ok := errors.AsType[*refusal](err); ok && r.login {
+			if changed, _ := v.token.Renew(ctx); changed {
+				body, pause, err = v.ask(ctx, name)
+			}
+		}
+		if err == nil {
+			return v.field(body, name, field)
+		}
+		last = err
+		if r, ok := errors.AsType[*refusal](err); !ok || !r.down || pause > longestPause || try == tries-1 {
+			break
+		}
+		if v.env.Sleep(ctx, max(pause, firstPause<<try)) != nil {
+			break
+		}
+	}
+	return "", last
+}
+
+// ask makes one GET of a secret (Vault's API, "Read Secret Version"). pause is what the answer asks to wait before the next.
+func (v *vault) ask(ctx context.Context, name string) (body []byte, pause time.Duration, err error) {
+	token, err := v.login()
+	if err != nil {
+		return nil, 0, err
+	}
+	u := v.address.JoinPath("v1", v.mount, "data", name)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, 0, refuse("", "it is no path of Vault")
+	}
+	req.Header.Set("X-Vault-Token", token.Reveal())
+	req.Header.Set("X-Vault-Request", "true")
+	req.Header.Set("User-Agent", "silt")
+	if v.namespace != "" {
+		req.Header.Set("X-Vault-Namespace", v.namespace)
+	}
+	resp, err := v.http.Do(req)
+	if err == nil {
+		defer resp.Body.Close()
+		body, err = io.ReadAll(resp.Body)
+	}
+	if err != nil {
+		r := refuse("check the address, and that this machine reaches it", "%s does not answer: %s", v, unanswered(ctx, err))
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			r.hint = "name the certificate authority's PEM file in caCert"
+		}
+		r.down = true
+		return nil, 0, r
+	}
+	if resp.StatusCode == http.StatusOK {
+		return body, 0, nil
+	}
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+	return nil, time.Duration(seconds) * time.Second, v.refusal(resp, body)
+}
+
+// login returns the token: the scope's, or where Vault's own command line finds it.
+func (v *vault) login() (secret.Secret, error) {
+	if !v.token.IsZero() {
+		return v.token, nil
+	}
+	file := v.tokenFile
+	if file == "" {
+		if t, ok := v.env.Getenv("VAULT_TOKEN"); ok && strings.TrimSpace(t) != "" {
+			return v.known(t), nil
+		}
+		if v.env.Home != "" {
+			file = filepath.Join(v.env.Home, ".vault-token")
+		}
+	}
+	const hint = "set VAULT_TOKEN, or token or tokenFile of the scope; vault login writes ~/.vault-token"
+	if file == "" {
+		return secret.Secret{}, refuse(hint, "there is no token for %s", v)
+	}
+	text, err := option.ReadFile(file, maxTokenBytes)
+	if err != nil || strings.TrimSpace(string(text)) == "" {
+		return secret.Secret{}, refuse(hint, "there is no token for %s in %s", v, file)
+	}
+	return v.known(string(text)), nil
+}
+
+func (v *vault) known(token string) secret.Secret {
+	s := secret.New(strings.TrimSpace(token))
+	v.env.Secrets.Add(s)
+	return s
+}
+
+// A vaultAnswer is what Vault says, of a secret or of an error.
+type vaultAnswer struct {
+	Data struct {
+		Data     map[string]any `json:"data"`
+		Metadata struct {
+			Deleted   string `json:"deletion_time"`
+			Destroyed bool   `json:"destroyed"`
+		} `json:"metadata"`
+	} `json:"data"`
+	Errors   []string `json:"errors"`
+	Warnings []string `json:"warnings"`
+}
+
+func (v *vault) refusal(resp *http.Response, body []byte) *refusal {
+	var a vaultAnswer
+	isJSON := json.Unmarshal(body, &a) == nil
+	said := ""
+	if len(a.Errors) > 0 {
+		const most = 200
+		said = a.Errors[0]
+		if len(said) > most {
+			said = strings.ToValidUTF8(said[:most], "") + "…"
+		}
+		said = " (" + said + ")"
+	}
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return refuse("write the address to which it sends, if it is yours", "%s sends to another host, which is not followed", v)
+	case !isJSON:
+		r := refuse("check the address", "%s answers with status %d, and not as Vault does", v, resp.StatusCode)
+		r.down = resp.StatusCode >= http.StatusInternalServerError
+		return r
+	case resp.StatusCode == http.StatusNotFound && (a.Data.Metadata.Deleted != "" || a.Data.Metadata.Destroyed):
+		return refuse("vault kv undelete, or write it anew", "the newest version of the secret of %s is deleted", v)
+	case resp.StatusCode == http.StatusNotFound && len(a.Warnings) > 0:
+		return refuse("name a KV engine of version 2 in mount", "%s is no KV engine of version 2", v)
+	case resp.StatusCode == http.StatusNotFound:
+		return refuse("check path, mount and namespace; the key is path#field", "%s has no such secret", v)
+	case resp.StatusCode == http.StatusForbidden:
+		r := refuse("renew the token, or give its policy the capability read on "+v.mount+"/data/…", "%s forbids it%s", v, said)
+		r.login = true
+		return r
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		r := refuse("unseal it: vault operator unseal", "%s is sealed or stands by%s", v, said)
+		r.down = true
+		return r
+	}
+	r := refuse("try again later", "%s answers with status %d%s", v, resp.StatusCode, said)
+	r.down = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError
+	return r
+}
+
+// field takes the value of a field out of the answer.
+func (v *vault) field(body []byte, name, field string) (string, error) {
+	var a vaultAnswer
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if d.Decode(&a) != nil || a.Data.Data == nil {
+		return "", refuse("name a KV engine of version 2 in mount", "%s does not answer as a KV engine of version 2", v)
+	}
+	fields := slices.Sorted(maps.Keys(a.Data.Data))
+	if field == "" {
+		field = "value"
+		if len(fields) == 1 {
+			field = fields[0]
+		}
+	}
+	value, ok := a.Data.Data[field]
+	if !ok {
+		r := refuse("name one: "+name+"#FIELD", "the secret of %s has %d fields, and none is %q", v, len(fields), field)
+		if n := problem.Nearest(field, fields); n != "" {
+			r.hint = fmt.Sprintf("did you mean %s#%s?", name, n)
+		}
+		return "", r
+	}
+	switch value := value.(type) {
+	case string:
+		return value, nil
+	case json.Number:
+		return value.String(), nil
+	case bool:
+		return strconv.FormatBool(value), nil
+	}
+	return "", refuse("", "the field %q of %s is no text", field, v)
+}
