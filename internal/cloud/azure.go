@@ -19,9 +19,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
-
-	"github.com/siltlake/silt/internal/store"
 )
 
 // azure is a folder of a container of Azure Blob Storage. Accounts with a hierarchical namespace (ADLS Gen2) are spoken to at their Blob
@@ -150,70 +147,6 @@ func wholeSize(contentRange *string, contentLength *int64) (int64, bool) {
 		return *contentLength, *contentLength >= 0
 	}
 	return 0, false
-}
-
-// isFolder says whether a blob is the marker of a directory: accounts with a hierarchical namespace show their directories so, and WASB and
-// ABFS put such markers into others. Names of metadata come back in any case.
-func isFolder(metadata map[string]*string) bool {
-	for name, value := range metadata {
-		if strings.EqualFold(name, "hdi_isfolder") && value != nil && strings.EqualFold(*value, "true") {
-			return true
-		}
-	}
-	return false
-}
-
-// list asks for the names from after on (startFrom, since service version 2026-02-06: "the full path (inclusive) to list paths from" in the
-// SDKs' reference); a server that does not know that gives all. Accounts with a hierarchical namespace list a folder's objects before those
-// of names that begin with the folder's and go on with a character before the slash; the objects of one folder come in the order of bytes.
-func (a *azure) list(ctx context.Context, prefix, after, page string) ([]store.Info, string, error) {
-	const op = "List Blobs"
-	c, err := a.container()
-	if err != nil {
-		return nil, "", a.failed(op, false, err)
-	}
-	root := a.config.place.key("")
-	under := root + prefix
-	o := container.ListBlobsFlatOptions{Prefix: &under, Include: container.ListBlobsInclude{Metadata: true}}
-	if a.config.pageSize > 0 {
-		o.MaxResults = &a.config.pageSize
-	}
-	if page != "" {
-		o.Marker = &page
-	} else if from := root + after; after != "" && strings.HasPrefix(from, under) {
-		o.StartFrom = &from
-	}
-	r, err := c.NewListBlobsFlatPager(&o).NextPage(ctx)
-	if err != nil {
-		return nil, "", a.failed(op, false, err)
-	}
-	var objects []store.Info
-	if r.Segment != nil {
-		for _, item := range r.Segment.BlobItems {
-			if i, ok := blobInfo(item, root); ok {
-				objects = append(objects, i)
-			}
-		}
-	}
-	next := ""
-	if r.NextMarker != nil {
-		next = *r.NextMarker
-	}
-	return objects, next, nil
-}
-
-// blobInfo returns a listed blob as an object, unless it is none.
-func blobInfo(item *container.BlobItem, root string) (store.Info, bool) {
-	p := item.Properties
-	if item.Name == nil || p == nil || p.ContentLength == nil || p.LastModified == nil || isFolder(item.Metadata) ||
-		p.ResourceType != nil && *p.ResourceType == "directory" || item.Deleted != nil && *item.Deleted {
-		return store.Info{}, false
-	}
-	key, ok := strings.CutPrefix(*item.Name, root)
-	if !ok || key == "" || strings.HasSuffix(key, "/") {
-		return store.Info{}, false
-	}
-	return store.Info{Key: key, Size: *p.ContentLength, Modified: *p.LastModified}, true
 }
 
 func (a *azure) delete(ctx context.Context, key string) error {

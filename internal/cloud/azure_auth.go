@@ -37,7 +37,7 @@ func (t azureTransport) Do(req *http.Request) (*http.Response, error) {
 	if !t.sas.IsZero() {
 		q, err := parseSAS(t.sas.Reveal())
 		if err != nil {
-			return nil, &azureLoginError{fmt.Errorf("shared access signature: %w", err)}
+			return nil, &azureLoginError{err: fmt.Errorf("shared access signature: %w", err), wrong: true}
 		}
 		sent = req.Clone(req.Context())
 		if sent.URL.RawQuery != "" {
@@ -78,7 +78,7 @@ func newAzureClient(c azureConfig, send http.RoundTripper) (*azureClient, error)
 	if c.login.kind == azureSharedKey {
 		var key *container.SharedKeyCredential
 		if key, err = container.NewSharedKeyCredential(c.place.Account, strings.TrimSpace(made.of.Reveal())); err != nil {
-			return nil, &azureLoginError{errors.New("the account's key is not base64")} // the error itself quotes the key
+			return nil, &azureLoginError{err: errors.New("the account's key is not base64"), wrong: true} // the error itself quotes the key
 		}
 		made.Client, err = container.NewClientWithSharedKeyCredential(at, key, &container.ClientOptions{ClientOptions: t.options()})
 		return made, err
@@ -88,7 +88,7 @@ func newAzureClient(c azureConfig, send http.RoundTripper) (*azureClient, error)
 	}
 	options := t.options()
 	if made.cred, err = newAzureCredential(c.login, made.of, azureTransport{send: send}); err != nil {
-		return nil, &azureLoginError{err}
+		return nil, &azureLoginError{err: err, wrong: true}
 	}
 	if made.cred != nil {
 		options.PerRetryPolicies = []policy.Policy{runtime.NewBearerTokenPolicy(made.cred, []string{azureScope}, &policy.BearerTokenOptions{
@@ -172,9 +172,9 @@ func (c azureCredential) GetToken(ctx context.Context, o policy.TokenRequestOpti
 	case asked.Err() != nil:
 		return token, asked.Err()
 	case c.guessed:
-		return token, &azureLoginError{errNoAzureLogin}
+		return token, &azureLoginError{err: errNoAzureLogin, wrong: true}
 	}
-	return token, &azureLoginError{err}
+	return token, &azureLoginError{err: err}
 }
 
 // errNoAzureLogin: there was nothing to log in with.

@@ -27,6 +27,7 @@ type azureError struct {
 	ifAbsent bool
 	// login: it is the request for a token that failed; nothing was sent to the store.
 	login bool
+	wrong bool // as in azureLoginError
 
 	status    int    // 0: there was no answer
 	code      string // x-ms-error-code, or AADSTS and a number
@@ -63,7 +64,11 @@ func (e *azureError) Error() string {
 func (e *azureError) Unwrap() error { return e.err }
 
 // An azureLoginError is the error of a credential, so that it is not taken for one of the store.
-type azureLoginError struct{ err error }
+type azureLoginError struct {
+	err error
+	// wrong: nobody was asked, and the next try would be the same.
+	wrong bool
+}
 
 func (e *azureLoginError) Error() string { return e.err.Error() }
 func (e *azureLoginError) Unwrap() error { return e.err }
@@ -75,7 +80,7 @@ func azureFailed(op string, ifAbsent bool, err error, now time.Time) error {
 	}
 	e := &azureError{op: op, ifAbsent: ifAbsent, err: err}
 	if l, ok := errors.AsType[*azureLoginError](err); ok {
-		e.login = true
+		e.login, e.wrong = true, l.wrong
 		e.readLogin(l.err, now)
 		return e
 	}
@@ -206,6 +211,8 @@ func (e *azureError) meaning() failure {
 		f.kind = exists
 	case ok:
 		f.kind = known
+	case e.code == "AuthorizationFailure" && strings.HasPrefix(e.text, "Server failed to authenticate"):
+		f.kind = loggedOut // Azurite's AuthenticationFailed
 	case e.code == "InvalidBlockList":
 		f.kind = uploadGone
 	case e.status == http.StatusUnauthorized:
@@ -228,6 +235,7 @@ func (e *azureError) meaning() failure {
 // loginMeaning says what it means that there is no token. The store was asked nothing, so nothing was applied.
 func (e *azureError) loginMeaning() kind {
 	switch {
+	case e.wrong:
 	case e.status == 0:
 		if k := unanswered(e.err).kind; k == unsafeTLS {
 			return k

@@ -342,7 +342,7 @@ func blobXML(name, properties, metadata string) string {
 func TestAzureListsPagesWithoutDirectories(t *testing.T) {
 	w := &wire{answer: func(r *http.Request, _ string) *http.Response {
 		if r.URL.Query().Get("marker") != "" {
-			return withBody(answer(200), listing("", blobXML("tbl/log/2", "", "")))
+			return withBody(answer(200), listing("", blobXML("tbl/log/f", "", "")))
 		}
 		return withBody(answer(200), listing("mark/1",
 			blobXML("tbl/log", "<ResourceType>directory</ResourceType>", ""), // of a hierarchical namespace
@@ -365,7 +365,7 @@ func TestAzureListsPagesWithoutDirectories(t *testing.T) {
 			break
 		}
 	}
-	if diff := cmp.Diff([]string{"log/1 7 2026-11-26", "log/e 7 2026-11-26", "log/2 7 2026-11-26"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"log/1 7 2026-11-26", "log/e 7 2026-11-26", "log/f 7 2026-11-26"}, got); diff != "" {
 		t.Error(diff)
 	}
 	var asked []string
@@ -546,5 +546,56 @@ func TestAzureIsAStore(t *testing.T) {
 	cancel()
 	if err := a.put(ctx, "k", nil, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+// A hierarchical namespace lists a directory with all that is in it, before names that are less than those.
+func TestAzureListsInTheOrderOfBytes(t *testing.T) {
+	const dir = "<ResourceType>directory</ResourceType>"
+	tree := []string{
+		blobXML("tbl/Z", "", ""), blobXML("tbl/a", dir, ""), blobXML("tbl/a/b", dir, ""), blobXML("tbl/a/b/1", "", ""), blobXML("tbl/a/b-1", "", ""),
+		blobXML("tbl/a/x", "", ""), blobXML("tbl/a-b", dir, ""), blobXML("tbl/a-b/2", "", ""), blobXML("tbl/a.c", "", ""), blobXML("tbl/ab", "", ""),
+		blobXML("tbl/b", dir, ""), blobXML("tbl/b/1", "", ""), blobXML("tbl/b!", "", ""), blobXML("tbl/c", "", ""), blobXML("tbl/d", dir, ""),
+	}
+	want := []string{"Z", "a-b/2", "a.c", "a/b-1", "a/b/1", "a/x", "ab", "b!", "b/1", "c"}
+	for size := 1; size <= len(tree); size++ {
+		a := newWired(t, &wire{answer: func(r *http.Request, _ string) *http.Response {
+			from := 0
+			_, _ = fmt.Sscan(r.URL.Query().Get("marker"), &from)
+			next := ""
+			if from+size < len(tree) {
+				next = fmt.Sprint(from + size)
+			}
+			return withBody(answer(200), listing(next, tree[from:min(from+size, len(tree))]...))
+		}}, sharedKey())
+		var got []string
+		for i, err := range newStore(a, a.config.place, storeOptions{}).List(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, i.Key)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d a page: %s", size, diff)
+		}
+	}
+}
+
+func TestAzureStartsWhereNothingIsLost(t *testing.T) {
+	for _, test := range []struct{ under, after, want string }{
+		{"t/log/", "t/log/00000000000000000010.json", "t/log/00000000000000000010"}, // a directory of that name would come before
+		{"t/log/", "t/log/0001", "t/log/0001"},
+		{"t-1/log/", "t-1/log/0001", "t-1/log/0001"}, // what all names begin with is no matter
+		{"t/", "t/a/b-c/d", "t/a/b"},
+		{"t/", "t/\U0001f600", ""}, // UTF-16 has it before U+E000
+		{"t/", "t/a\ufffd", "t/a"},
+		{"t/log/", "t/log/", ""},
+		{"t/log/", "t/log/-", ""},
+		{"t/log/", "t/", ""},
+		{"t/log/", "t/m", ""},
+	} {
+		if got := azureStart(test.under, test.after); got != test.want {
+			t.Errorf("under %q after %q: got %q, want %q", test.under, test.after, got, test.want)
+		}
 	}
 }
