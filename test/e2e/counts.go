@@ -11,12 +11,13 @@ type counts struct {
 	killRate    int // records a second that arrive meanwhile
 	demoKills   int // of the whole demo: broker, registry, connector and query
 	oracleSeeds int // random schemas whose tables are compared value by value
+	storeRaces  int // rounds of 100 writers of one key of an object store
 	soaking     bool
 }
 
 func theCounts() counts {
 	if os.Getenv("SILT_SOAK") == "1" {
-		return counts{kills: 100, killRate: 50_000, demoKills: 50, oracleSeeds: 200, soaking: true}
+		return counts{kills: 100, killRate: 50_000, demoKills: 50, oracleSeeds: 200, storeRaces: 100, soaking: true}
 	}
-	return counts{kills: 25, killRate: 50_000, demoKills: 10, oracleSeeds: 20}
+	return counts{kills: 25, killRate: 50_000, demoKills: 10, oracleSeeds: 20, storeRaces: 10}
 }

@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 )
 
 // azuritePackage is exact; what it depends on is taken as it was on that day.
@@ -68,6 +72,32 @@ func StartAzurite(logs, dir string) (*Azurite, error) {
 		}
 	}
 	return nil, errors.Join(fmt.Errorf("azurite does not start%s", lastLines(log.Name(), 5)), p.kill())
+}
+
+// CreateContainer makes a container.
+func (a *Azurite) CreateContainer(ctx context.Context, name string) error {
+	key, err := container.NewSharedKeyCredential(AzuriteAccount, AzuriteKey)
+	if err != nil {
+		return err
+	}
+	c, err := container.NewClientWithSharedKeyCredential(a.URL+"/"+name, key, nil)
+	if err != nil {
+		return err
+	}
+	_, err = c.Create(ctx, nil)
+	return err
+}
+
+// SAS returns a shared access signature for all that the account holds, which ends in an hour.
+func (a *Azurite) SAS() (string, error) {
+	key, err := container.NewSharedKeyCredential(AzuriteAccount, AzuriteKey)
+	if err != nil {
+		return "", err
+	}
+	q, err := sas.AccountSignatureValues{
+		Protocol: sas.ProtocolHTTPSandHTTP, ExpiryTime: time.Now().Add(time.Hour).UTC(), ResourceTypes: "sco", Permissions: "rwdlc",
+	}.SignWithSharedKey(key)
+	return q.Encode(), err
 }
 
 // Stop ends the emulator.
