@@ -18,7 +18,7 @@ const module = "github.com/siltlake/silt"
 // decode and table never meet, and microbatch sees contracts only.
 var layers = []map[string][]string{
 	0: {"column": nil, "problem": nil},
-	1: {"secret": nil, "stream": nil, "avro": nil, "parquet": nil, "term": nil, "filelock": nil},
+	1: {"secret": nil, "stream": nil, "avro": nil, "parquet": nil, "term": nil, "filelock": nil, "doctor": nil},
 	2: {"option": {"secret"}, "broker": {"secret", "filelock"}, "httpd": {"secret"}},
 	3: {
 		"config": {"option"}, "scope": {"option", "filelock"}, "store": {"option"}, "registry": {"option"},

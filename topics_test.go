@@ -24,7 +24,7 @@ import (
 
 // aCluster is a broker with a topic clicks of two partitions and a registry with the schemas by id, and a pipeline that names both. A schema
 // is an answer of GET /schemas/ids/{id}; an id that is not there is 40403, and 500 is an outage.
-func aCluster(t *testing.T, schemas map[string]string, more string) *config.Pipeline {
+func aCluster(t *testing.T, schemas map[string]string, more string, set ...string) *config.Pipeline {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "clicks"))
 	if err != nil {
@@ -54,7 +54,7 @@ checkpointLocation: /data/_checkpoints/clicks
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := config.Load(file, config.Options{})
+	p, err := config.Load(file, config.Options{Set: set})
 	if err != nil {
 		t.Fatal(err)
 	}

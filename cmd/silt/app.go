@@ -72,6 +72,7 @@ type cli struct {
 
 	Demo     demoCmd     `cmd:"" help:"Run a broker, a registry, a Datagen connector and a pipeline in one process, to try silt."`
 	Run      runCmd      `cmd:"" help:"Run a pipeline: Kafka topics into a Delta table, exactly once."`
+	Doctor   doctorCmd   `cmd:"" help:"Look at all that a pipeline needs, and say what is wrong and what to do."`
 	Table    tableCmd    `cmd:"" help:"Look at a table and prove what is in it."`
 	Topic    topicCmd    `cmd:"" help:"Look at Kafka topics, make them, and write to them."`
 	Registry registryCmd `cmd:"" help:"Look at the schemas of a registry, compare, check and register them."`

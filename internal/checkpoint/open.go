@@ -102,6 +102,10 @@ func (l *Log) openMetadata(ctx context.Context, used bool) (string, error) {
 	return "", l.unreadable(err, metadataKey, "restore the file; it holds the id by which the table knows the query")
 }
 
+// QueryID returns the id of the query whose checkpoint is there, "" if there is none. Unlike Open it removes nothing that a killed run left
+// behind: a query may be running there.
+func (l *Log) QueryID(ctx context.Context) (string, error) { return l.openMetadata(ctx, false) }
+
 // openCommits returns the newest batch whose file can be read. Only the newest file may be torn.
 func (l *Log) openCommits(ctx context.Context, ids []int64) (int64, error) {
 	for i := len(ids) - 1; i >= 0; i-- {

@@ -71,11 +71,16 @@ func NewSource(c *Client, config SourceConfig) *Source {
 		s.jitter = rand.Float64
 	}
 	s.free.limit = s.maxBatch
-	s.group = c.opts.GroupID
-	if s.group == "" && config.QueryName != "" {
-		s.group = c.opts.GroupIDPrefix + "-" + config.QueryName
-	}
+	s.group = c.opts.group(config.QueryName)
 	return s
+}
+
+// group is the consumer group to which a query publishes its offsets, "" if to none.
+func (o Options) group(queryName string) string {
+	if o.GroupID != "" || queryName == "" {
+		return o.GroupID
+	}
+	return o.GroupIDPrefix + "-" + queryName
 }
 
 // Description is as Spark's.

@@ -16,7 +16,7 @@ const (
 type Code string
 
 // The codes. The first digit is the area: 1 configuration and usage, 2 Kafka, 3 Schema Registry, 4 records and schemas, 5 table and
-// store, 6 checkpoint, 7 verification, 8 the
+// store, 6 checkpoint, 7 verification and diagnosis, 8 the
 // embedded broker and registry, 9 silt itself.
 const (
 	Usage            Code = "E1100" // the command line
@@ -77,6 +77,7 @@ const (
 	VerifyMissing   Code = "E7001"
 	VerifyDuplicate Code = "E7002"
 	VerifyBroken    Code = "E7003" // a wrong count, disorder, a broken range
+	Unwell          Code = "E7004" // silt doctor found something wrong
 
 	FolderInUse  Code = "E8001" // another process runs an embedded service in the directory
 	PortTaken    Code = "E8002"
@@ -110,7 +111,7 @@ var exits = map[Code]int{
 
 	CorruptCheckpoint: ExitFailed, Fenced: ExitFenced, Diverged: ExitFenced, TableInUse: ExitFenced, OtherSource: ExitUsage,
 
-	VerifyMissing: ExitDataLoss, VerifyDuplicate: ExitFailed, VerifyBroken: ExitFailed,
+	VerifyMissing: ExitDataLoss, VerifyDuplicate: ExitFailed, VerifyBroken: ExitFailed, Unwell: ExitFailed,
 
 	FolderInUse: ExitFenced, PortTaken: ExitUnavailable, CorruptState: ExitFailed,
 	ConnectorUnreachable: ExitUnavailable, ConnectorRefused: ExitFailed,

@@ -1,0 +1,76 @@
+package silt
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/siltlake/silt/internal/doctor"
+	"github.com/siltlake/silt/internal/kafka"
+)
+
+// findingsOf are a line a finding: status, check, and what was seen.
+func findingsOf(t *testing.T, findings []doctor.Finding) string {
+	t.Helper()
+	var b strings.Builder
+	for _, f := range findings {
+		if f.Status == doctor.Failed && f.Fix == "" && f.Check != "options" {
+			t.Errorf("%+v does not say what to do", f)
+		}
+		b.WriteString(f.Status.String() + " " + f.Check + " " + f.Detail + "\n")
+	}
+	return b.String()
+}
+
+func TestDoctorGoesOnWithWhatDoesNotDependOnAFailure(t *testing.T) {
+	schemas := map[string]string{
+		"types": `["AVRO"]`,
+		"7":     `{"schema":"{\"type\":\"record\",\"name\":\"click\",\"fields\":[{\"name\":\"n\",\"type\":\"long\"}]}"}`,
+	}
+	tests := []struct {
+		name, more string
+		set        []string
+		value      []byte // of a record of the topic; nil: there is none
+		schemas    map[string]string
+		want       []string // in this order, each in a line
+	}{
+		{name: "all is well", value: []byte{0, 0, 0, 0, 7, 2}, schemas: schemas, want: []string{
+			"ok options", "ok dns", "ok tcp", "ok login", "ok topic 2 partitions, 1 offset; it may be read", "ok dns", "ok tcp", "ok registry",
+			"ok schema schema id 7 of the newest record"}},
+		{name: "an empty topic has no schema to look at", schemas: schemas, want: []string{"ok topic 2 partitions, 0 offsets", "ok schema no record yet"}},
+		{name: "an id that the registry does not have", value: []byte{0, 0, 0, 0, 8, 2}, schemas: schemas,
+			want: []string{"ok registry", "warning schema the newest record"}},
+		{name: "an unknown topic does not hide the registry", set: []string{"source.kafka.subscribe=Clicks"}, schemas: schemas, want: []string{
+			`failed topic unknown topic "Clicks"; did you mean "clicks"?`, "ok registry", "skipped schema the topic cannot be read"}},
+		{name: "a broker that is not there does not hide the registry", set: []string{"source.kafka.kafka.bootstrap.servers=127.0.0.1:1"}, schemas: schemas,
+			want: []string{"failed tcp", "skipped login", "skipped topic", "ok registry", "skipped schema"}},
+		{name: "the registry refuses the login", schemas: map[string]string{"types": "401"}, want: []string{
+			"ok topic", "failed registry", "skipped schema the registry does not let silt in"}},
+		{name: "wrong options are all there is to see", more: "trigger: {availableNow: perhaps}", schemas: schemas,
+			want: []string{`failed options availableNow is "perhaps"`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := aCluster(t, tt.schemas, tt.more, tt.set...)
+			if tt.value != nil {
+				put(t, p, kafka.Record{Partition: -1, Value: tt.value})
+			}
+			told := 0
+			findings, err := Doctor(t.Context(), p, DoctorOptions{Found: func(doctor.Finding) { told++ }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told != len(findings) {
+				t.Errorf("told of %d findings, returned %d", told, len(findings))
+			}
+			got := findingsOf(t, findings)
+			rest := got
+			for _, want := range tt.want {
+				i := strings.Index(rest, want)
+				if i < 0 {
+					t.Fatalf("no %q in its place in\n%s", want, got)
+				}
+				rest = rest[i+len(want):]
+			}
+		})
+	}
+}
