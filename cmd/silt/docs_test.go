@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/siltlake/silt/test/golden"
@@ -25,7 +26,7 @@ var (
 
 // The commands of the guides do what the guides say, word by word. With -update the guides say what the commands do.
 func TestGuidesAreTrue(t *testing.T) {
-	for _, page := range []string{"topics.md", "registry.md", "datagen.md"} {
+	for _, page := range []string{"topics.md", "registry.md", "datagen.md", "secrets.md"} {
 		t.Run(page, func(t *testing.T) {
 			name, err := filepath.Abs(filepath.Join("..", "..", "docs", page))
 			if err != nil {
@@ -79,7 +80,15 @@ func newReader(t *testing.T) *reader {
 	t.Cleanup(c.Close)
 	url := startRegistry(t.Context(), t.Fatal, t.Cleanup)
 	t.Chdir(t.TempDir())
-	return &reader{t: t, env: map[string]string{"BOOTSTRAP_SERVERS": strings.Join(c.ListenAddrs(), ","), "SCHEMA_REGISTRY_URL": url}}
+	key, err := age.GenerateX25519Identity()
+	if err == nil {
+		err = os.WriteFile("age.key", []byte(key.String()+"\n"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &reader{t: t, env: map[string]string{"BOOTSTRAP_SERVERS": strings.Join(c.ListenAddrs(), ","), "SCHEMA_REGISTRY_URL": url,
+		"SILT_USER_CONFIG": "silt/config.yaml", "SILT_SECRETS_KEY_FILE": "age.key"}}
 }
 
 // play types the commands of a block and returns the block with what they print.
