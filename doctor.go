@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/siltlake/silt/internal/checkpoint"
+	"github.com/siltlake/silt/internal/cloud"
 	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/delta"
 	"github.com/siltlake/silt/internal/doctor"
@@ -37,7 +38,7 @@ type DoctorOptions struct {
 //
 // The error is that ctx ended.
 func Doctor(ctx context.Context, p *config.Pipeline, o DoctorOptions) ([]doctor.Finding, error) {
-	d := &examination{p: p, o: o}
+	d := &examination{p: p, o: o, services: map[string]bool{}}
 	s, err := parse(p)
 	if err != nil {
 		for _, q := range problem.Of(err) {
@@ -59,6 +60,7 @@ type examination struct {
 	p        *config.Pipeline
 	o        DoctorOptions
 	findings []doctor.Finding
+	services map[string]bool // the stores' services that were looked at, and whether they can be reached
 }
 
 func (d *examination) found(f doctor.Finding) {
@@ -281,6 +283,10 @@ func (d *examination) places(ctx context.Context, s sections) {
 // place probes the store of a folder and returns it, or nil if that failed: what is in it cannot be told then.
 func (d *examination) place(ctx context.Context, s storage, f folder, below, option string) store.Store {
 	subject := f.path.String()
+	if !d.service(ctx, s, f) {
+		d.skip("its service cannot be reached", "store", subject)
+		return nil
+	}
 	opened, err := s.open(ctx, f, d.o.Log)
 	if err != nil {
 		d.found(doctor.Wrong("store", subject, err))
@@ -303,6 +309,25 @@ func (d *examination) place(ctx context.Context, s storage, f folder, below, opt
 	}
 	d.found(finding)
 	return opened
+}
+
+// service looks at the way to the service that has a folder, once for each, and says whether it stands.
+func (d *examination) service(ctx context.Context, s storage, f folder) bool {
+	if f.place.Cloud == 0 {
+		return true
+	}
+	text := cloud.Service(f.place, s.options, s.env)
+	if stands, known := d.services[text]; known || text == "" {
+		return stands || text == ""
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return true // the store itself will say
+	}
+	stands := d.reachURL(ctx, *u, u.Scheme+"://"+u.Host, doctor.Endpoint{Code: problem.StoreFailed, TLSCode: problem.StoreTLS,
+		Option: "the path or the endpoint of sink.storageOptions", Trust: "SSL_CERT_FILE"})
+	d.services[text] = stands
+	return stands
 }
 
 // tableFinding says what the table's log says of it.

@@ -20,6 +20,8 @@ type azureConfig struct {
 	pageSize int32
 }
 
+func (c azureConfig) serviceURL() string { return c.service }
+
 // An azureLoginKind is a way to log in.
 type azureLoginKind uint8
 

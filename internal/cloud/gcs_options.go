@@ -131,6 +131,8 @@ type gcsConfig struct {
 	userProject string
 }
 
+func (c gcsConfig) serviceURL() string { return c.root.String() }
+
 const (
 	gcsDefaultRoot = "https://storage.googleapis.com"
 	// gcsMetadataIP is the metadata server's address on every machine of Google's; GCE_METADATA_HOST names another.

@@ -12,6 +12,8 @@ type driver struct {
 	// check returns what is wrong with the options of a place.
 	check func(Place, given, Env) []*problem.Problem
 	open  func(context.Context, Place, given, Env) (backend, error)
+	// service is the URL of the service that the requests go to, "" if that depends on what is not known yet.
+	service func(Place, given, Env) string
 }
 
 // drivers is the list of the clouds.
@@ -24,7 +26,7 @@ func drivers() map[Cloud]driver {
 }
 
 // driverOf makes a driver of a cloud's options, the settings that it combines of them and the environment, and its backend.
-func driverOf[Config any](specs func() []spec, settings func(Place, given, Env) (Config, []*problem.Problem),
+func driverOf[Config interface{ serviceURL() string }](specs func() []spec, settings func(Place, given, Env) (Config, []*problem.Problem),
 	backendOf func(context.Context, Config, Env) (backend, error)) driver {
 	return driver{
 		specs: specs,
@@ -38,6 +40,13 @@ func driverOf[Config any](specs func() []spec, settings func(Place, given, Env) 
 				return nil, problem.List(problems)
 			}
 			return backendOf(ctx, c, env)
+		},
+		service: func(p Place, g given, env Env) string {
+			c, problems := settings(p, g, env)
+			if len(problems) > 0 {
+				return ""
+			}
+			return c.serviceURL()
 		},
 	}
 }
@@ -54,4 +63,13 @@ func Open(ctx context.Context, p Place, o Options, env Env, onState func(ready b
 		return nil, err
 	}
 	return newStore(b, p, storeOptions{log: env.Log, now: env.Now, onState: onState}), nil
+}
+
+// Service is the URL of the service that has a place, without a login; "" if it depends on what only its credentials say.
+func Service(p Place, o Options, env Env) string {
+	d, ok := drivers()[p.Cloud]
+	if !ok {
+		return ""
+	}
+	return d.service(p, o.given(p), env)
 }

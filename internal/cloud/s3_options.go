@@ -159,6 +159,24 @@ type s3Config struct {
 	sse           s3Encryption
 }
 
+// serviceURL is that of the bucket; of AWS's where the region is known, since each region has hosts of its own.
+func (c s3Config) serviceURL() string {
+	switch {
+	case c.endpoint != "":
+		return c.endpoint
+	case c.region == "":
+		return ""
+	}
+	scheme, domain := "https", "amazonaws.com"
+	if c.insecure {
+		scheme = "http"
+	}
+	if strings.HasPrefix(c.region, "cn-") {
+		domain += ".cn"
+	}
+	return scheme + "://s3." + c.region + "." + domain
+}
+
 // s3Settings combines the options that the file gives for a place with the environment's standard variables.
 func s3Settings(p Place, g given, env Env) (s3Config, []*problem.Problem) {
 	r := &s3Reader{reader: reader{given: g}, env: env}
