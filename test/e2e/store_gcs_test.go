@@ -66,15 +66,15 @@ func TestFakeGCS(t *testing.T) {
 				n++
 				return openGCS(t, f.URL, fmt.Sprintf("gs://data/folder %d/é+", n))
 			})
-			t.Run("100 writers of one key", func(t *testing.T) { gcsRaces(t, openGCS(t, f.URL, "gs://data/races")) })
-			t.Run("uploads of one key", func(t *testing.T) { gcsUploads(t, openGCS(t, f.URL, "gs://data/uploads")) })
+			t.Run("100 writers of one key", func(t *testing.T) { racePuts(t, openGCS(t, f.URL, "gs://data/races")) })
+			t.Run("uploads of one key", func(t *testing.T) { raceUploads(t, openGCS(t, f.URL, "gs://data/uploads")) })
 			t.Run("no bucket", func(t *testing.T) { gcsNoBucket(t, openGCS(t, f.URL, "gs://missing/t")) })
 		})
 	}
 }
 
-// gcsRaces: one of 100 writers creates the object, the others are told, and its bytes are there.
-func gcsRaces(t *testing.T, s store.Store) {
+// racePuts: one of 100 writers creates the object, the others are told, and its bytes are there.
+func racePuts(t *testing.T, s store.Store) {
 	const writers = 100
 	rounds := 5
 	if theCounts().soaking {
@@ -104,8 +104,8 @@ func gcsRaces(t *testing.T, s store.Store) {
 	}
 }
 
-// gcsUploads: of uploads of one key in parts one is whole, and the others are told.
-func gcsUploads(t *testing.T, s store.Store) {
+// raceUploads: of uploads of one key in parts one is whole, and the others are told.
+func raceUploads(t *testing.T, s store.Store) {
 	const writers, size = 5, 17 << 20
 	content := func(w int) []byte { return bytes.Repeat([]byte{byte('a' + w)}, size+w) }
 	errs := make([]error, writers)

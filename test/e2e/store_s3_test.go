@@ -1,0 +1,166 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/siltlake/silt/internal/cloud"
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/store"
+	"github.com/siltlake/silt/internal/store/storetest"
+	"github.com/siltlake/silt/test/parts"
+)
+
+// openS3 opens a folder of a server's bucket, with options as Hadoop spells them.
+func openS3(t *testing.T, server *parts.S3, url string) *cloud.Store {
+	t.Helper()
+	p, q := cloud.ParsePlace(url)
+	if q != nil {
+		t.Fatal(q)
+	}
+	env := cloud.Env{Getenv: func(string) (string, bool) { return "", false }}
+	o, problems := cloud.ParseOptions(option.NewValues("sink.storageOptions", problem.Location{},
+		option.Value{Key: "fs.s3a.access.key", Text: server.KeyID}, option.Value{Key: "fs.s3a.secret.key", Text: server.Secret},
+		option.Value{Key: "fs.s3a.endpoint", Text: server.URL}, option.Value{Key: "fs.s3a.path.style.access", Text: "true"}), env, p)
+	if len(problems) > 0 {
+		t.Fatal(problem.List(problems))
+	}
+	s, err := cloud.Open(t.Context(), p, o, env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestS3 runs the contract of stores on a server that speaks S3's protocol, and what is special there; on a second one what that one gives:
+// moto looks for an object and completes an upload in two steps, so that several uploads of a key win, says of every upload that it was
+// begun in 2010, and answers 500 for one that is gone.
+func TestS3(t *testing.T) {
+	for _, server := range []struct {
+		name    string
+		start   func(dir string) (*parts.S3, error)
+		uploads bool // are as S3's
+	}{{"versitygw", parts.StartVersitygw, true}, {"moto", parts.StartMoto, false}} {
+		t.Run(server.name, func(t *testing.T) {
+			s3, err := server.start(t.TempDir())
+			parts.Need(t, err)
+			t.Cleanup(func() {
+				if err := s3.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+			t.Run("100 writers of one key", func(t *testing.T) { racePuts(t, openS3(t, s3, "s3://silt/races")) })
+			t.Run("pages", func(t *testing.T) { s3Pages(t, openS3(t, s3, "s3://silt/pages")) })
+			t.Run("an upload in parts", func(t *testing.T) { s3Upload(t, openS3(t, s3, "s3://silt/upload")) })
+			if !server.uploads {
+				return
+			}
+			n := 0
+			storetest.Run(t, func(t *testing.T) store.Store {
+				n++
+				return openS3(t, s3, fmt.Sprintf("s3a://%s/folder %d/é+", s3.Bucket, n))
+			})
+			t.Run("uploads of one key", func(t *testing.T) { raceUploads(t, openS3(t, s3, "s3://silt/uploads")) })
+			t.Run("unfinished uploads", func(t *testing.T) { s3Unfinished(t, openS3(t, s3, "s3://silt/unfinished")) })
+		})
+	}
+}
+
+// s3Upload: an object of three parts is there whole, and a second one of its key leaves it alone.
+func s3Upload(t *testing.T, s store.Store) {
+	const size = 17 << 20
+	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	if err := put(t, s, "k", content); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(t, s, "k", content[:size-1]); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over an object: got %v, want fs.ErrExist", err)
+	}
+	if got, err := s.Get(t.Context(), "k", size); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+}
+
+// s3Pages: a listing that has more objects than a page of S3's.
+func s3Pages(t *testing.T, s store.Store) {
+	const objects = 1100
+	var want []string
+	var wg sync.WaitGroup
+	for n := range objects {
+		want = append(want, fmt.Sprintf("_delta_log/%020d.json", n))
+	}
+	for worker := range 10 {
+		wg.Go(func() {
+			for n := worker; n < objects; n += 10 {
+				if o, err := s.PutIfAbsent(t.Context(), want[n], []byte("{}")); o != store.Created || err != nil {
+					t.Errorf("put %d: %v, %v", n, o, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, after := range []int{-1, 42} {
+		from := ""
+		if after >= 0 {
+			from = want[after]
+		}
+		var got []string
+		for o, err := range s.List(t.Context(), "_delta_log/", from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, o.Key)
+		}
+		if !slices.Equal(got, want[after+1:]) {
+			t.Errorf("after %q: got %d keys, want %d", from, len(got), objects-after-1)
+		}
+	}
+}
+
+// s3Unfinished: what a killed writer leaves behind is not listed, and removed once it is old enough.
+func s3Unfinished(t *testing.T, s store.Store) {
+	u, err := s.Create(t.Context(), "data/killed.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Write(make([]byte, 20<<20)); err != nil { // the first part is up
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), "data/part", nil); err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range s.List(t.Context(), "", "") {
+		if err != nil || o.Key != "data/part" {
+			t.Errorf("listed %s, %v", o.Key, err)
+		}
+	}
+	for _, step := range []struct {
+		folder string
+		before time.Time
+		want   int
+	}{
+		{"data", time.Now().Add(-time.Hour), 0}, // it may be at work
+		{"dat", time.Time{}, 0},
+		{"data", time.Time{}, 1},
+		{"data", time.Time{}, 0},
+	} {
+		if n, err := store.Clean(t.Context(), s, step.folder, step.before); n != step.want || err != nil {
+			t.Errorf("clean %s before %v: %d, %v, want %d", step.folder, step.before, n, err, step.want)
+		}
+	}
+	if err := u.Commit(t.Context()); err == nil {
+		t.Error("an upload that was given up is committed")
+	}
+	if _, err := s.Get(t.Context(), "data/part", 1); err != nil {
+		t.Errorf("an object is gone: %v", err)
+	}
+}
