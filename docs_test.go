@@ -79,6 +79,8 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 					return caFile, true
 				case strings.HasSuffix(name, "_URL"):
 					return "https://registry.example:8081", true
+				case name == "STORAGE_KEY":
+					return "dmFsdWUtb2YtU1RPUkFHRV9LRVk=", true
 				case name == "BOOTSTRAP_SERVERS":
 					return "broker.example:9092", true
 				}
