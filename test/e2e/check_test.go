@@ -32,7 +32,7 @@ type partitionTally struct {
 }
 
 // count lets others count the table.
-func (f *fixture) count() tally { return countTable(f.t, f.table(), nil) }
+func (f *fixture) count() tally { return countTable(f.t, f.table(), f.readerOptions()) }
 
 // countTable lets others count a table; options are delta-rs's storage_options, nil for a local table.
 func countTable(t *testing.T, table string, options map[string]string) tally {
@@ -93,9 +93,13 @@ func (f *fixture) checkComplete(topics ...string) {
 	f.verify("-c", f.file())
 }
 
-// verify runs silt's own proof over log and files, which must hold.
+// verify runs silt's own proof over log and files, which must hold. Where the table is remote, the pipeline file has the login, so it is
+// compared with the topic in any case.
 func (f *fixture) verify(args ...string) {
 	f.t.Helper()
+	if f.remote != nil && len(args) == 0 {
+		return
+	}
 	f.run(0, append([]string{"table", "verify", f.table(), "--scan"}, args...)...)
 }
 
@@ -158,7 +162,7 @@ func (f *fixture) consumed() map[string]partitionTally {
 	return all
 }
 
-// version is the newest version in the table's log, -1 without one.
+// version is the newest version in the log of a local table, -1 without one.
 func (f *fixture) version() int64 {
 	f.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(f.table(), "_delta_log"))

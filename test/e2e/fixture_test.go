@@ -40,6 +40,7 @@ type fixture struct {
 	id, id2  int32 // of clickstream.Schema and SchemaV2 in the registry
 	silt     string
 	pipeline pipeline
+	remote   *remote // where table and checkpoint are; nil: in dir
 }
 
 // A pipeline is a pipeline file as nested maps.
@@ -99,7 +100,13 @@ func (f *fixture) newPipeline() pipeline {
 	}
 }
 
-func (f *fixture) table() string { return filepath.Join(f.dir, "table") }
+// table is where the table is, as the pipeline file says.
+func (f *fixture) table() string {
+	if f.remote != nil {
+		return f.remote.emulator.folder(f.remote.folder + "/table")
+	}
+	return filepath.Join(f.dir, "table")
+}
 
 // set changes an option; path names the sections, such as source, kafka, subscribe. A nil value removes it.
 func (f *fixture) set(value any, path ...string) {

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 
 func cleanUp() error {
 	var errs []error
+	for _, e := range running {
+		errs = append(errs, e.stop())
+	}
 	if readersStarted {
 		s, err := sharedReaders()
 		if err == nil {

@@ -3,6 +3,7 @@ package faultproxy
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -42,9 +43,10 @@ func Nth(n int, f Fault) Plan {
 	}
 }
 
-// Weather is what a storm is made of: all that a busy store and a bad network do, in equal parts.
+// Weather is what a storm is made of: all that a busy store and a bad network do. Stalls are rare, since a client learns of each only when it
+// gives up, and a storm of nothing else would be a calm one.
 func Weather() []Fault {
-	return []Fault{
+	quick := []Fault{
 		{Kind: Refuse, Status: http.StatusInternalServerError},
 		{Kind: Refuse, Status: http.StatusServiceUnavailable},
 		{Kind: Refuse, Status: http.StatusServiceUnavailable, After: time.Second},
@@ -53,9 +55,9 @@ func Weather() []Fault {
 		{Kind: Cut},
 		{Kind: Late, After: 300 * time.Millisecond},
 		{Kind: Slow, After: time.Second},
-		{Kind: Stall},
 		{Kind: Short},
 	}
+	return slices.Concat(quick, quick, quick, []Fault{{Kind: Stall}})
 }
 
 // Storm is the plan in which a share of the requests, 0 to 1, meets one of the faults, by chance. The same seed makes the same storm for the

@@ -42,7 +42,9 @@ func StartFakeGCS(logs, dir string) (*FakeGCS, error) {
 	}
 	defer log.Close()
 	root := "http://127.0.0.1:" + port
-	cmd := exec.Command(bin, "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-external-url", root, "-log-level", "warn")
+	// The XML API, which delta-rs reads by, is served under the public host alone; without a port it is that of a proxy, too.
+	cmd := exec.Command(bin, "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-external-url", root, "-public-host", "127.0.0.1",
+		"-log-level", "warn")
 	if dir == "" {
 		cmd.Args = append(cmd.Args, "-backend", "memory")
 	} else {
