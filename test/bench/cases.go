@@ -81,6 +81,8 @@ func allCases(n int64) []benchCase {
 		{"2,000 commits", commitsCase(clicks, 2000)},
 		{"zstd topic", libraryCase(with(func(t *topic) { t.Compression = "zstd" }), 0)},
 		{"uncompressed topic", libraryCase(with(func(t *topic) { t.Compression = "none" }), 0)},
+		{"into Azurite", storeCase(clicks, azurite)},
+		{"into versitygw", storeCase(clicks, versitygw)},
 		{"batches of 10 records", libraryCase(with(func(t *topic) { t.BatchBytes = 2500 }), 0)},
 	}
 	for _, shape := range []string{"nullable", "nested", "arrays", "maps", "wide", "widemany", "distinct"} {

@@ -35,6 +35,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "fill" {
 		exit(fillCommand(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "upload" {
+		exit(uploadCommand(os.Args[2:]))
+	}
 	var o options
 	flag.StringVar(&o.cases, "cases", ".", "regular expression: cases to run")
 	flag.Int64Var(&o.rows, "n", 5_000_000, "records of a topic")

@@ -97,6 +97,7 @@ type siltRun struct {
 	workers int
 	kafka   map[string]any // more options of source.kafka
 	trigger map[string]any
+	store   *emulator // nil: local disk
 }
 
 // pipeline writes the pipeline file of a run into a directory of its own and returns both.
@@ -112,6 +113,13 @@ func (b *bench) pipeline(r siltRun, topicName string) (file, dir string, err err
 	if trigger == nil {
 		trigger = map[string]any{"availableNow": true}
 	}
+	sink := map[string]any{"delta": map[string]any{"path": filepath.Join(dir, "table"), "mergeSchema": true}}
+	checkpoint := filepath.Join(dir, "checkpoint")
+	if r.store != nil {
+		run := filepath.Base(dir)
+		sink = map[string]any{"delta": map[string]any{"path": r.store.folder(run + "/table"), "mergeSchema": true}, "storageOptions": r.store.Options}
+		checkpoint = r.store.folder(run + "/checkpoint")
+	}
 	p := map[string]any{
 		"name":   "bench",
 		"source": map[string]any{"kafka": kafka},
@@ -120,8 +128,8 @@ func (b *bench) pipeline(r siltRun, topicName string) (file, dir string, err err
 			"basic.auth.user.info": b.registry.User + ":" + b.registry.Password,
 		},
 		"select":             []string{"topic", "partition", "offset", "timestamp", "timestampType", "key", "valueSchemaId", "parsedValue"},
-		"sink":               map[string]any{"delta": map[string]any{"path": filepath.Join(dir, "table"), "mergeSchema": true}},
-		"checkpointLocation": filepath.Join(dir, "checkpoint"),
+		"sink":               sink,
+		"checkpointLocation": checkpoint,
 	}
 	if len(trigger) > 0 {
 		p["trigger"] = trigger
@@ -148,7 +156,7 @@ func (b *bench) runSilt(ctx context.Context, r siltRun) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	rows, err := rowsInLog(filepath.Join(dir, "table"))
+	rows, err := b.rows(ctx, r, file, dir)
 	if err != nil {
 		return s, err
 	}
@@ -184,6 +192,26 @@ func (b *bench) runYardstick(ctx context.Context, cpus string, t topic) (sample,
 		return s, err
 	}
 	return s, os.RemoveAll(dir)
+}
+
+// rows counts the rows of a run's table.
+func (b *bench) rows(ctx context.Context, r siltRun, file, dir string) (rows int64, err error) {
+	if r.store == nil {
+		return rowsInLog(filepath.Join(dir, "table"))
+	}
+	table := r.store.folder(filepath.Base(dir) + "/table")
+	out, err := exec.CommandContext(ctx, b.silt, "table", "history", table, "-c", file, "-o", "ndjson").Output()
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(out) {
+		var version struct{ RowsAdded int64 }
+		if err := json.Unmarshal(line, &version); err != nil {
+			return 0, err
+		}
+		rows += version.RowsAdded
+	}
+	return rows, nil
 }
 
 // rowsInLog adds the numRecords of the files that a table's JSON log adds; a benchmark's table loses none.
