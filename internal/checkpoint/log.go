@@ -31,7 +31,8 @@ func commitsKey(n int64) string { return commitsDir + strconv.FormatInt(n, 10) }
 
 // Options say how the log is kept.
 type Options struct {
-	// CRC keeps Hadoop's checksum files beside every file. It is for local disk, where Spark looks for them, and wrong elsewhere.
+	// CRC keeps Hadoop's checksum files beside every file, and removes what a killed run left of files that it was writing. It is for local
+	// disk, where Spark looks for the former and refuses the latter, and wrong elsewhere.
 	CRC bool
 }
 

@@ -442,6 +442,19 @@ func TestTheOrderOfEffects(t *testing.T) {
 	}
 }
 
+// A guarded store has uploads that are nobody's business, and credentials that may not list them.
+type guarded struct{ store.Store }
+
+func (guarded) Clean(context.Context, string, time.Time) (int, error) {
+	return 0, fmt.Errorf("list uploads: %w", fs.ErrPermission)
+}
+
+func TestACheckpointInAnObjectStoreAsksForNoUploads(t *testing.T) {
+	if _, state := opened(t, guarded{store.NewMemory(nil)}, Options{}); state.Planned != -1 {
+		t.Errorf("planned %d", state.Planned)
+	}
+}
+
 func TestALocalCheckpointIsCleanedOfTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "offsets"), 0o777); err != nil {

@@ -103,7 +103,7 @@ type Cleaner interface {
 const Abandoned = 24 * time.Hour
 
 // Clean calls s.Clean if s is a Cleaner. Which time is safe depends on who else may write in the folder: where only this process does (its
-// checkpoint) the zero time, where others may (a table) now - Abandoned.
+// checkpoint on local disk) the zero time, where others may (a table) now - Abandoned.
 func Clean(ctx context.Context, s Store, folder string, before time.Time) (int, error) {
 	if c, ok := s.(Cleaner); ok {
 		return c.Clean(ctx, folder, before)
