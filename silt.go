@@ -36,6 +36,9 @@ type RunOptions struct {
 	Log         *slog.Logger
 	OnStart     func() // every option is right, nothing is connected yet
 	OnProgress  func(microbatch.Progress, microbatch.Extra)
+	// OnReady is told whether the query does its work, and what it waits for if not: the start, a store that does not answer, an outage. It
+	// is called at every change, one call after the other, and must return soon.
+	OnReady func(ready bool, why string)
 }
 
 // Run runs a pipeline until ctx ends, which is a clean stop and no error, until everything is read that availableNow asked for, or until an
@@ -49,6 +52,8 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 	if err != nil {
 		return err
 	}
+	ready := newReadiness(o.OnReady)
+	s.storage.ready = ready
 	upload := s.storage.uploadMemory()
 	if o.Workers, err = o.workers(upload); err != nil {
 		return err
@@ -94,6 +99,7 @@ func Run(ctx context.Context, p *config.Pipeline, o RunOptions) error {
 			Table: p.Table.String(), Checkpoint: p.Checkpoint.String(), SinkDescription: fmt.Sprintf("DeltaSink[%s]", p.Table),
 		},
 		Now: time.Now, NewID: uuid.NewString, Trace: o.Trace, Logger: o.Log, Progress: o.OnProgress,
+		Ready: func(is bool, why string) { ready.set(theQuery, is, why) },
 	}
 	return runner.Run(ctx)
 }

@@ -32,6 +32,7 @@ type storage struct {
 	table, checkpoint, other folder
 	options                  cloud.Options
 	env                      cloud.Env
+	ready                    *readiness // is told when a store stops answering; nil: nobody is
 }
 
 // parseStorage reads the paths of a pipeline, that of another table (its zero value: there is none), and the options of the stores that they
@@ -96,6 +97,14 @@ func (s storage) inside(p, root config.Path) (rel string, ok bool) {
 	return of[p].Inside(of[root])
 }
 
+// onState tells of a folder's store whether it answers.
+func (s storage) onState(f folder) func(ready bool, why string) {
+	if s.ready == nil {
+		return nil
+	}
+	return func(ready bool, why string) { s.ready.set("the store of "+f.path.String(), ready, why) }
+}
+
 // open opens the store of a folder. It writes nothing.
 func (s storage) open(ctx context.Context, f folder, log *slog.Logger) (store.Store, error) {
 	if f.place.Cloud == 0 {
@@ -103,7 +112,7 @@ func (s storage) open(ctx context.Context, f folder, log *slog.Logger) (store.St
 	}
 	env := s.env
 	env.Log = log
-	opened, err := cloud.Open(ctx, f.place, s.options, env, nil)
+	opened, err := cloud.Open(ctx, f.place, s.options, env, s.onState(f))
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type runCmd struct {
 	StopTimeout span     `default:"${stopTimeout}" placeholder:"TIME" env:"SILT_STOP_TIMEOUT" help:"Time to commit the batch after SIGINT or SIGTERM (${default})."`
 	Workers     int      `default:"0" placeholder:"N" env:"SILT_WORKERS" help:"Goroutines that decode and write; by default one a CPU, as memory allows."`
 	Memory      size     `default:"${memory}" placeholder:"SIZE" env:"SILT_MEMORY" help:"Budget for fetched data and open files (${default})."`
+	Health      string   `placeholder:"ADDR" env:"SILT_HEALTH" help:"Answer GET /livez and /readyz on this address, such as 127.0.0.1:8090: there is no login, and the answers hold no data."`
 	outputFlag
 }
 
@@ -99,6 +100,14 @@ func (c *runCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	h := &health{secrets: a.secrets}
+	if c.Health != "" {
+		end, err := h.serve(c.Health, a.log)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	err = a.engine.run(ctx, p, silt.RunOptions{
 		Version:  versionOf(a.build).Version,
 		NewQuery: c.NewQuery, StopTimeout: timeout, Workers: c.Workers, Memory: int64(c.Memory), Trace: trace, Log: a.log,
@@ -106,6 +115,10 @@ func (c *runCmd) Run(a *app) error {
 		OnProgress: func(q microbatch.Progress, e microbatch.Extra) {
 			d.batch(e)
 			a.progress(c.Output, q, e)
+		},
+		OnReady: func(ready bool, why string) {
+			h.set(ready, why)
+			a.waits(ready, why)
 		},
 	})
 	return errors.Join(err, d.end())
@@ -123,6 +136,16 @@ func (a *app) progress(f term.Format, p microbatch.Progress, e microbatch.Extra)
 		err = a.status.Show(statusLine(p, e, a.terminal))
 	}
 	if err != nil {
+		a.log.Warn("progress cannot be written", "error", err)
+	}
+}
+
+// waits shows on a terminal what the query waits for; elsewhere the log's lines tell.
+func (a *app) waits(ready bool, why string) {
+	if ready || !a.terminal || a.quiet || a.machine {
+		return
+	}
+	if err := a.status.Show("  not ready: " + a.secrets.String(why)); err != nil {
 		a.log.Warn("progress cannot be written", "error", err)
 	}
 }

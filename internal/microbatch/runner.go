@@ -46,6 +46,9 @@ type Runner struct {
 	// Progress is told of every batch, and while there is no data at most every ten seconds that there is none. It is called by the
 	// goroutine of Run, which waits for it.
 	Progress func(Progress, Extra)
+	// Ready is told true when the query begins to run, once for each outage false and why, and true at its end. It is called by the
+	// goroutine of Run. It may be nil.
+	Ready func(ready bool, why string)
 }
 
 // Defaults of Options.
@@ -88,6 +91,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		if q.progressed {
 			failures, q.progressed = 0, false
 		}
+		q.ready(false, err.Error())
 		pause := min(firstBackoff<<min(failures, 16), lastBackoff)
 		q.log.Warn("the query waits for an outage to end", append(why(err), "retryIn", pause)...)
 		if sleep(ctx, pause) != nil {
@@ -181,12 +185,19 @@ func (r *Runner) newRun(ctx context.Context) *run {
 	return q
 }
 
+func (q *run) ready(ready bool, why string) {
+	if q.r.Ready != nil {
+		q.r.Ready(ready, why)
+	}
+}
+
 // session is a start and the batches after it, up to an error, the end of ctx or of AvailableNow.
 func (q *run) session(ctx context.Context) error {
 	if err := q.begin(ctx); err != nil {
 		return err
 	}
 	q.started = true
+	q.ready(true, "")
 	defer q.drop()
 	for {
 		done, err := q.step(ctx)
