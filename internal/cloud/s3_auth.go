@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
@@ -22,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/siltlake/silt/internal/option"
@@ -469,6 +471,13 @@ func s3HTTPClient(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// signBodies has the signature hold the body of every request.
+func signBodies(stack *middleware.Stack) error {
+	m := &v4.ComputePayloadSHA256{}
+	_, err := stack.Finalize.Swap(m.ID(), m)
+	return err
+}
+
 // newS3 returns the backend of a place.
 func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
 	cfg, err := c.load(ctx, env, false)
@@ -502,7 +511,8 @@ func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
 		o.Retryer = aws.NopRetryer{}
 		o.RetryMaxAttempts = 1
 		// Checksums in trailers are more than many stores understand that speak S3's protocol. What is written is safe without them: the
-		// signature holds the body's SHA-256, and the store refuses what does not fit it.
+		// signature holds the body's SHA-256, and the store refuses what does not fit it. Over TLS the SDK would leave that out.
+		o.APIOptions = append(o.APIOptions, signBodies)
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		if c.requesterPays {

@@ -179,6 +179,11 @@ func (b *s3Backend) failure(err error) failure {
 		return unanswered(e.err)
 	}
 	f := failure{code: e.code, after: e.after}
+	if e.op == s3HeadObject && e.status == http.StatusBadRequest {
+		// An answer to HEAD has no body, so no code. What S3 refuses so of a request that is right is its login: ExpiredToken, InvalidToken.
+		f.kind = loggedOut
+		return f
+	}
 	if k, ok := s3Kinds[e.code]; ok {
 		f.kind = k
 		return f

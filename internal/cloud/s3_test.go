@@ -3,6 +3,7 @@ package cloud
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -105,6 +106,9 @@ func TestS3FailureWithoutCode(t *testing.T) {
 		if got := b.failure(err); got.kind != want {
 			t.Errorf("put, status %d: got %v, want %v (%v)", status, got.kind, want, err)
 		}
+		if status == 400 {
+			want = loggedOut // ExpiredToken without its name
+		}
 		if _, _, err = b.head(background, "key"); b.failure(err).kind != want {
 			t.Errorf("head, status %d: got %v, want %v (%v)", status, b.failure(err).kind, want, err)
 		}
@@ -173,6 +177,41 @@ func TestS3HealsAWrongClock(t *testing.T) {
 	today, later := time.Now().UTC().Format("20060102"), time.Now().UTC().Add(48*time.Hour).Format("20060102")
 	if !slices.Equal(signed, []string{today, later}) {
 		t.Errorf("signed at %v, want %s and then the store's %s", signed, today, later)
+	}
+}
+
+// A roundTrip is a transport.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestS3SignsBodiesOverTLS: without checksums the signature is all that tells the store that a body was damaged.
+func TestS3SignsBodiesOverTLS(t *testing.T) {
+	t.Setenv("AWS_CA_BUNDLE", "") // the SDK adds it to its own transport only
+	env := noEnv
+	var hash, scheme string
+	env.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		hash, scheme = r.Header.Get("X-Amz-Content-Sha256"), r.URL.Scheme
+		return nil, io.ErrUnexpectedEOF
+	})
+	c, problems := s3Settings(s3FakePlace, s3Given(s3AccessKey, "id", s3SecretKey, "key", s3Region, "eu-west-1"), env)
+	if len(problems) > 0 {
+		t.Fatal(problems[0])
+	}
+	b, err := newS3(background, c, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte("body")
+	u := &s3Upload{b: b.(*s3Backend), key: "key", id: "id"}
+	for what, send := range map[string]func() error{
+		"put":  func() error { return b.put(background, "key", body, true) },
+		"part": func() error { return u.part(background, 0, body) },
+	} {
+		hash, scheme = "", ""
+		if err := send(); err == nil || scheme != "https" || hash != fmt.Sprintf("%x", sha256.Sum256(body)) {
+			t.Errorf("%s over %s: hash %q, %v", what, scheme, hash, err)
+		}
 	}
 }
 
