@@ -108,7 +108,7 @@ func isContext(err error) bool {
 // becomes writable again, a right is given back, and nobody has to start the query for it.
 func heals(err error) bool {
 	ps := problem.Of(err)
-	return len(ps) > 0 && (ps[0].Retryable || ps[0].Code == problem.PathNotWritable)
+	return len(ps) > 0 && (ps[0].Retryable || ps[0].Code == problem.PathNotWritable || ps[0].Code == problem.StoreDenied)
 }
 
 // why are an error and its cause, for a line of the log: a problem's own text leaves the cause to the lines below it.

@@ -410,21 +410,22 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 		began := time.Now()
 		var tries []time.Duration
 		var log strings.Builder
-		// By turns the two that pass by themselves.
+		// By turns those that pass by themselves.
 		failures := []error{
 			outage(), problem.New(problem.PathNotWritable, "the table cannot be written").Because(errors.New("read-only file system")),
+			problem.New(problem.StoreDenied, "the credentials lack the right to write"),
 		}
 		w.ok(func(r *Runner, s *fakeSink) {
 			r.Logger = logTo(&log)
 			s.onBegin = func() error {
 				tries = append(tries, time.Since(began))
 				if passed := time.Since(began); passed > 0 && passed < 10*time.Minute || len(w.table.versions) == 1 && passed == 0 {
-					return failures[len(tries)%2]
+					return failures[len(tries)%len(failures)]
 				}
 				return nil
 			}
 		})
-		for _, text := range []string{"503", "cannot be written", "read-only file system"} {
+		for _, text := range []string{"503", "cannot be written", "read-only file system", "lack the right to write"} {
 			if !strings.Contains(log.String(), text) {
 				t.Errorf("the log does not say %q:\n%s", text, &log)
 			}
