@@ -183,10 +183,10 @@ func (s *Set) get(ctx context.Context, d *declared, key string) (string, error) 
 	if down && s.env.Now().Before(o.until) {
 		return "", o.why
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, getTimeout, fmt.Errorf("no answer within %s", getTimeout))
+	limited, cancel := context.WithTimeoutCause(ctx, getTimeout, fmt.Errorf("no answer within %s", getTimeout))
 	defer cancel()
-	value, err := d.provider.get(ctx, key)
-	if r, ok := errors.AsType[*refusal](err); ok && r.down {
+	value, err := d.provider.get(limited, key)
+	if r, ok := errors.AsType[*refusal](err); ok && r.down && ctx.Err() == nil { // the caller's end says nothing of the place
 		s.mu.Lock()
 		s.down[d] = outage{s.env.Now().Add(downFor), r}
 		s.mu.Unlock()

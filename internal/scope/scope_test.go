@@ -1,6 +1,10 @@
 package scope
 
 import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +73,23 @@ func TestAnUnknownScopeSaysHowToDeclareOne(t *testing.T) {
 	_, p := s.Secret(t.Context(), "confluentTst", "k")
 	if p == nil || p.Message != `unknown scope "confluentTst"; did you mean "confluentTest"?` || !strings.Contains(p.Hint, "secrets: {scopes: {confluentTst:") {
 		t.Errorf("got %v, %v", p, p.Hint)
+	}
+}
+
+// That one caller has no time left does not keep the next from asking.
+func TestThePlaceIsNotDownForACallerThatGaveUp(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"data":{"data":{"value":"`+canary+`"}}}`)
+	}))
+	defer server.Close()
+	s := declare(t, Env{Getenv: env(map[string]string{"VAULT_TOKEN": canaryToken})}, "scopes.v.vault: "+server.URL)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, p := s.Secret(ended, "v", "key"); p == nil {
+		t.Error("a caller that gave up got a value")
+	}
+	if value, p := s.Secret(t.Context(), "v", "key"); value != canary || p != nil {
+		t.Errorf("got %q, %v", value, p)
 	}
 }
 

@@ -137,7 +137,7 @@ func (v *vault) ask(ctx context.Context, name string) (body []byte, pause time.D
 	if err != nil {
 		return nil, 0, err
 	}
-	u := v.address.JoinPath("v1", v.mount, "data", name)
+	u := v.address.JoinPath("v1", v.mount, "data", strings.ReplaceAll(name, "%", "%25")) // JoinPath takes what is escaped
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, 0, refuse("", "it is no path of Vault")

@@ -87,6 +87,22 @@ func TestVault(t *testing.T) {
 	}
 }
 
+// A key is the path itself: nothing in it is an escape that could lead elsewhere.
+func TestVaultTakesPathsAsTheyAreWritten(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path)
+		fmt.Fprint(w, `{"data":{"data":{"value":"`+canary+`"}}}`)
+	}))
+	defer server.Close()
+	s := declare(t, Env{Getenv: env(map[string]string{"VAULT_TOKEN": canaryToken})}, "scopes.v.vault: "+server.URL)
+	for _, key := range []string{"a%2e%2e/%2e%2e/sys", "100%", "a b?c"} {
+		if value, p := s.Secret(t.Context(), "v", key); value != canary || p != nil || asked[len(asked)-1] != "/v1/secret/data/"+key {
+			t.Errorf("%s: got %q, %v, asked %q", key, value, p, asked)
+		}
+	}
+}
+
 func TestVaultAsksAgainWhatPasses(t *testing.T) {
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
