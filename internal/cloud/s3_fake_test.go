@@ -102,6 +102,13 @@ func s3Given(pairs ...string) given {
 	return g
 }
 
+// between changes the fake, or looks at it, between two requests. A handler whose connection was cut may still be at work.
+func (f *s3Fake) between(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
 func (f *s3Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -131,9 +131,11 @@ func TestS3FailureWithoutAnswer(t *testing.T) {
 	if err := b.put(background, "key", []byte("x"), true); b.failure(err).kind != transient {
 		t.Errorf("cut after it was applied: got %v (%v)", b.failure(err).kind, err)
 	}
-	if _, there := f.objects["table/key"]; !there {
-		t.Error("the request was not applied")
-	}
+	f.between(func() {
+		if _, there := f.objects["table/key"]; !there {
+			t.Error("the request was not applied")
+		}
+	})
 	ctx, cancel := context.WithCancel(background)
 	cancel()
 	if err := b.put(ctx, "key", nil, true); !errors.Is(err, context.Canceled) {
@@ -367,11 +369,14 @@ func TestS3UploadWhoseLastAnswerIsLost(t *testing.T) {
 			if err == nil || b.failure(err).kind != transient {
 				t.Fatalf("the answer was lost: got %v", err)
 			}
-			f.cut = nil
-			if test.second != nil {
-				test.second(f)
-			}
-			if test.answer != "" {
+			f.between(func() {
+				f.cut = nil
+				if test.second != nil {
+					test.second(f)
+				}
+				if test.answer == "" {
+					return
+				}
 				f.refuse = func(op string, w http.ResponseWriter, _ *http.Request) bool {
 					if op != s3CompleteUpload {
 						return false
@@ -383,7 +388,7 @@ func TestS3UploadWhoseLastAnswerIsLost(t *testing.T) {
 					s3Answer(w, status, test.answer)
 					return true
 				}
-			}
+			})
 			err = u.finish(background, 2, []byte("rest"))
 			if test.ok != (err == nil) || err != nil && b.failure(err).kind != test.want {
 				t.Errorf("got %v", err)
