@@ -80,15 +80,18 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 				case strings.HasSuffix(name, "_URL"):
 					return "https://registry.example:8081", true
 				case name == "STORAGE_KEY":
-					return "dmFsdWUtb2YtU1RPUkFHRV9LRVk=", true
+					return storageKey, true
 				case name == "BOOTSTRAP_SERVERS":
 					return "broker.example:9092", true
 				}
 				return "value-of-" + name, true
 			},
 			ReadFile: func(name string, limit int64) ([]byte, error) {
-				if name == file {
+				switch {
+				case name == file:
 					return []byte(text), nil
+				case strings.HasSuffix(name, ".pem"):
+					return ca, nil
 				}
 				return []byte("user:password"), nil
 			},
@@ -111,9 +114,15 @@ func TestPipelinesInDocumentsAreAccepted(t *testing.T) {
 // Documented scopes are those that a document declares, or that the local store is said to have; each secret has a value.
 type documented struct{ *scope.Set }
 
-func (documented) Secret(context.Context, string, string) (string, *problem.Problem) {
+func (documented) Secret(_ context.Context, _, key string) (string, *problem.Problem) {
+	if key == "storage-key" {
+		return storageKey, nil
+	}
 	return "user:password", nil
 }
+
+// storageKey has the form of a key of Azure's.
+const storageKey = "dmFsdWUtb2YtU1RPUkFHRV9LRVk="
 
 var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
 

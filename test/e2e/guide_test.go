@@ -22,25 +22,72 @@ import (
 func TestGuidesAsAReaderTypesThem(t *testing.T) {
 	bin := guidePrograms(t)
 	defer guide.TakePorts()()
-	for _, name := range []string{"demo.md", "clients.md", "from-databricks.md"} {
-		t.Run(name, func(t *testing.T) {
-			page, err := guide.Read(filepath.Join("..", "..", "docs", name))
+	for _, g := range []struct {
+		name  string
+		store func(*testing.T) (env []string) // starts what the page's reader has started, and returns what they exported
+	}{
+		{"demo.md", nil}, {"clients.md", nil}, {"from-databricks.md", nil}, {"doctor.md", nil},
+		{"adls.md", readersAzurite}, {"s3.md", readersS3}, {"gcs.md", readersGCS},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			page, err := guide.Read(filepath.Join("..", "..", "docs", g.name))
 			if err != nil {
 				t.Fatal(err)
 			}
-			page.Name = "docs/" + name
-			sh := &guideShell{t: t, dir: t.TempDir(), bin: bin}
-			for file, text := range page.Files {
-				if err := os.WriteFile(filepath.Join(sh.dir, file), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+			page.Name = "docs/" + g.name
+			sh := &guideShell{t: t, dir: t.TempDir(), bin: bin, files: page.Files}
+			if g.store != nil {
+				sh.env = g.store(t)
 			}
+			sh.write()
 			defer sh.end()
 			for _, err := range page.Play(sh, nil) {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// readersAzurite is the emulator that the guide of ADLS Gen2 starts, with its container.
+func readersAzurite(t *testing.T) []string {
+	a, err := parts.StartAzurite(t.TempDir(), "")
+	parts.Need(t, err)
+	stopAtEnd(t, a.Stop)
+	if err := a.CreateContainer(t.Context(), "data"); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"AZURITE_BLOB_STORAGE_URL=" + a.URL}
+}
+
+// readersS3 is the server that the guide of S3 starts, with its bucket.
+func readersS3(t *testing.T) []string {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "data", "my-bucket"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s3, err := parts.StartVersitygw(dir)
+	parts.Need(t, err)
+	stopAtEnd(t, s3.Stop)
+	return []string{"AWS_ENDPOINT_URL=" + s3.URL, "AWS_ACCESS_KEY_ID=" + s3.KeyID, "AWS_SECRET_ACCESS_KEY=" + s3.Secret}
+}
+
+// readersGCS is the emulator that the guide of Google Cloud Storage starts, with its bucket.
+func readersGCS(t *testing.T) []string {
+	f, err := parts.StartFakeGCS(t.TempDir(), "")
+	parts.Need(t, err)
+	stopAtEnd(t, f.Stop)
+	if err := f.MakeBucket("my-bucket"); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"STORAGE_EMULATOR_HOST=" + strings.TrimPrefix(f.URL, "http://")}
+}
+
+func stopAtEnd(t *testing.T, stop func() error) {
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // guidePrograms is a folder with the programs that the guides type, by the names that they have there.
@@ -91,26 +138,46 @@ func guidePrograms(t *testing.T) string {
 type guideShell struct {
 	t        *testing.T
 	dir, bin string
-	demo     *exec.Cmd // runs in the other terminal
+	files    map[string]string // those that the page shows
+	env      []string          // what the reader exported
+	demo     *exec.Cmd         // runs in the other terminal
 	running  bool
+	moved    bool // the files name the ports that the demo got
 	printed  output
 }
 
 var demoAddress = regexp.MustCompile(`broker (\S+) · registry (\S+) `)
 
-func (s *guideShell) command(text string) *exec.Cmd {
-	// The ports of the guides may be taken on this machine.
+// here is text with the ports that the demo got: those of the guides may be taken on this machine.
+func (s *guideShell) here(text string) string {
 	if m := demoAddress.FindStringSubmatch(s.printed.String()); m != nil {
 		text = strings.ReplaceAll(text, "127.0.0.1:8081", "127.0.0.1"+m[2])
 		text = strings.ReplaceAll(text, "127.0.0.1:9092", m[1])
 	}
-	cmd := exec.Command("bash", "-c", text)
+	return text
+}
+
+// write writes the page's files.
+func (s *guideShell) write() {
+	for file, text := range s.files {
+		if err := os.WriteFile(filepath.Join(s.dir, file), []byte(s.here(text)), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *guideShell) command(text string) *exec.Cmd {
+	cmd := exec.Command("bash", "-c", s.here(text))
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "PATH="+s.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Env = append(append(os.Environ(), s.env...), "PATH="+s.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	return cmd
 }
 
 func (s *guideShell) Run(text string) (string, int) {
+	if s.running && !s.moved {
+		s.moved = true
+		s.write()
+	}
 	cmd := s.command(text)
 	timer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()

@@ -203,7 +203,7 @@ func (p Page) Play(sh Shell, skip func(command string) bool) []error {
 	return wrong
 }
 
-var changing = regexp.MustCompile(`silt (-q )?(demo|datagen|topic (create|delete|produce)|registry (register|delete))\b`)
+var changing = regexp.MustCompile(`silt (-q )?(demo|datagen|run|topic (create|delete|produce)|registry (register|delete))\b`)
 
 func onlyLooks(command string) bool { return !changing.MatchString(command) }
 
