@@ -42,11 +42,18 @@ func Doctor(ctx context.Context, p *config.Pipeline, o DoctorOptions) ([]doctor.
 	s, err := parse(p)
 	if err != nil {
 		for _, q := range problem.Of(err) {
-			d.found(doctor.Wrong("options", q.Where.String(), q))
+			check := "options"
+			if q.Code == problem.SecretUnresolved {
+				check = "secrets"
+			}
+			d.found(doctor.Wrong(check, q.Where.String(), q))
 		}
 		return d.findings, ctx.Err()
 	}
 	d.found(doctor.Finding{Check: "options", Subject: p.File, Detail: "every option is known and its value is right"})
+	if n := len(p.References); n > 0 {
+		d.found(doctor.Finding{Check: "secrets", Subject: p.File, Detail: term.Plural(int64(n), "reference") + ": each gives a value"})
+	}
 	for _, examine := range []func(context.Context, sections){d.kafka, d.registry, d.places} {
 		if examine(ctx, s); ctx.Err() != nil {
 			return d.findings, ctx.Err()
