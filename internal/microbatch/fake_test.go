@@ -353,6 +353,21 @@ func (s *fakeSink) Begin(ctx context.Context, b stream.Batch) (stream.Tx, error)
 	return t, nil
 }
 
+// land commits a batch of the first generation of its topics, as if from elsewhere.
+func (s *fakeSink) land(b stream.Batch) {
+	v := fakeVersion{batch: b, rows: rowsOf{}}
+	for _, r := range b.Ranges() {
+		for offset := r.Start; offset < r.End; offset++ {
+			v.rows[r.TopicPartition] = append(v.rows[r.TopicPartition], recordOf(generationOf(b.TopicIDs[r.Topic]), offset))
+		}
+		p := v.report.Partition(r.TopicPartition)
+		p.Served, p.Rows = r.End-r.Start, r.End-r.Start
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.versions = append(s.versions, v)
+}
+
 type fakeTx struct {
 	s       *fakeSink
 	b       stream.Batch

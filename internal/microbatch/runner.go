@@ -141,6 +141,9 @@ type run struct {
 	started    bool // the checks of the start are over
 	progressed bool // a batch was committed since the last outage
 
+	// unsettled is the last batch of which a commit got no answer; -1: none.
+	unsettled int64
+
 	// ahead is the next batch, while its files are being written before its turn, and then until they are; nil: nobody has begun it.
 	ahead *upcoming
 
@@ -157,7 +160,7 @@ type run struct {
 }
 
 func (r *Runner) newRun(ctx context.Context) *run {
-	q := &run{r: r, o: r.Options, log: r.Logger, runID: r.NewID(), version: -1}
+	q := &run{r: r, o: r.Options, log: r.Logger, runID: r.NewID(), version: -1, unsettled: -1}
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
 	}
@@ -355,7 +358,7 @@ func (q *run) batch(ctx context.Context, t turn) error {
 		if ctx.Err() != nil && isContext(err) {
 			q.log.Warn("the batch was abandoned; the next start runs it again if the table does not have it", "batchId", b.ID, "error", err)
 		}
-		return explain(err, b)
+		return explain(q.perhapsOurs(err, b), b)
 	}
 	err = t.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
 	if err != nil {
@@ -367,6 +370,18 @@ func (q *run) batch(ctx context.Context, t turn) error {
 	q.r.Source.Publish(q.work, b.End)
 	q.report(t, from, w)
 	return nil
+}
+
+// perhapsOurs makes an outage of it that the table has a batch of which a commit got no answer: that one may have been on its way still when
+// the table was looked at. The query looks once more; if another run is there after all, the next thing that both write tells.
+func (q *run) perhapsOurs(err error, b stream.Batch) error {
+	if q.unsettled != b.ID || !errors.Is(err, stream.ErrFenced) && !errors.Is(err, stream.ErrDiverged) {
+		return err
+	}
+	q.unsettled = -1
+	p := problem.New(problem.StoreFailed, "batch %d is in the table, by a commit whose answer was lost or by another run of the query", b.ID).Because(err)
+	p.Retryable = true
+	return p
 }
 
 // moved notes that the batch is done.
@@ -461,8 +476,12 @@ func (q *run) commit(ctx context.Context, t turn, w written) (err error) {
 	return t.timed(addBatch, fmt.Sprint("commit ", t.batch.ID), func() error {
 		return problem.Catch("committing", func() error {
 			version, err := w.tx.Commit(q.work, w.harvest.report)
-			if err == nil {
+			switch {
+			case err == nil:
 				q.version = version
+			case errors.Is(err, stream.ErrNotCommitted), errors.Is(err, stream.ErrSchemaMoved), errors.Is(err, stream.ErrFenced):
+			default:
+				q.unsettled = t.batch.ID
 			}
 			return err
 		})

@@ -380,6 +380,46 @@ func TestACommitWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
+// A commit without an answer gets into the table after the query has looked there and begun the batch again.
+func TestACommitThatArrivesLate(t *testing.T) {
+	for _, when := range []string{"before the batch is begun again", "before it is committed again"} {
+		t.Run(when, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 9}))
+				w.o.MaxOffsetsPerTrigger = 3
+				w.ok(func(_ *Runner, s *fakeSink) {
+					var sent *stream.Batch
+					arrive := func() {
+						if sent != nil {
+							s.land(*sent)
+							sent = nil
+						}
+					}
+					commits := 0
+					s.onBegin = func() error {
+						if commits == 2 && when == "before the batch is begun again" {
+							arrive()
+						}
+						return nil
+					}
+					s.onCommit = func(_ context.Context, b stream.Batch) (error, error) {
+						if commits++; commits == 2 {
+							sent = &b
+							return outage(), nil
+						}
+						arrive()
+						return nil, nil
+					}
+				})
+				w.exactlyOnce(ofT(0))
+				if len(w.table.versions) != 3 {
+					t.Errorf("%d versions", len(w.table.versions))
+				}
+			})
+		})
+	}
+}
+
 func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 	at := map[string]func(w *world, s *fakeSink, fail func() error){
 		"the table's store": func(w *world, s *fakeSink, fail func() error) { s.onCommitted = fail },
