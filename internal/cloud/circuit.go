@@ -169,8 +169,8 @@ func (c *circuit) tell(ready bool, why string) {
 		return
 	}
 	c.unready = !ready
-	if ready {
-		c.log.Info("the store answers again", "url", c.url, "after", c.now().Sub(c.since).Round(time.Millisecond))
+	if ready { // as loud as its beginning: whoever saw that looks for the end
+		c.log.Warn("the store answers again", "url", c.url, "after", c.now().Sub(c.since).Round(time.Millisecond))
 	} else {
 		c.since = c.now()
 		c.log.Warn("the store does not answer as it should; what needs it waits", "url", c.url, "error", why)

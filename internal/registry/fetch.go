@@ -148,7 +148,7 @@ func (c *Client) ask(ctx context.Context, id int32, path string) (*answer, error
 		}
 		if err == nil {
 			if attempt > 0 {
-				c.env.Log.Info("the schema registry answers again", "url", c.name(r.endpoint), "schemaId", id)
+				c.env.Log.Warn("the schema registry answers again", "url", c.name(r.endpoint), "schemaId", id)
 			}
 			return a, nil
 		}
