@@ -3,12 +3,15 @@ package silt
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/siltlake/silt/internal/config"
@@ -129,9 +132,9 @@ var ofClouds = regexp.MustCompile(`^(AWS|AZURE|AZURITE|GCE|GOOGLE|STORAGE_EMULAT
 // storageKey has the form of a key of Azure's.
 const storageKey = "dmFsdWUtb2YtU1RPUkFHRV9LRVk="
 
-var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+var link = regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`)
 
-// Every file that a document links to exists.
+// Every file that a document links to exists, and so does the heading.
 func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 	for _, page := range documents(t) {
 		text, err := os.ReadFile(page)
@@ -142,9 +145,31 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			if m[1] == "" { // a heading of the page itself
+				m[1] = filepath.Base(page)
+			}
+			target, err := os.ReadFile(filepath.Join(filepath.Dir(page), m[1]))
+			if err != nil && !errors.Is(err, syscall.EISDIR) {
 				t.Errorf("%s links to %s, which is not there", page, m[1])
+				continue
+			}
+			if m[2] != "" && !slices.Contains(anchors(string(target)), m[2]) {
+				t.Errorf("%s links to %s%s, and that page has no such heading", page, m[1], m[2])
 			}
 		}
 	}
+}
+
+var (
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	unnamed = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors are the names that a page's headings have in links, as GitHub makes them.
+func anchors(page string) []string {
+	var names []string
+	for _, h := range heading.FindAllStringSubmatch(page, -1) {
+		names = append(names, "#"+strings.ReplaceAll(unnamed.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-"))
+	}
+	return names
 }
