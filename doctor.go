@@ -323,7 +323,7 @@ func (d *examination) service(ctx context.Context, s storage, f folder) bool {
 	if f.place.Cloud == 0 {
 		return true
 	}
-	text := cloud.Service(f.place, s.options, s.env)
+	text, roots := cloud.Service(f.place, s.options, s.env)
 	if stands, known := d.services[text]; known || text == "" {
 		return stands || text == ""
 	}
@@ -331,7 +331,7 @@ func (d *examination) service(ctx context.Context, s storage, f folder) bool {
 	if err != nil {
 		return true // the store itself will say
 	}
-	stands := d.reachURL(ctx, *u, u.Scheme+"://"+u.Host, doctor.Endpoint{Code: problem.StoreFailed, TLSCode: problem.StoreTLS,
+	stands := d.reachURL(ctx, *u, u.Scheme+"://"+u.Host, doctor.Endpoint{Roots: roots, Code: problem.StoreFailed, TLSCode: problem.StoreTLS,
 		Option: "the path or the endpoint of sink.storageOptions", Trust: "SSL_CERT_FILE"})
 	d.services[text] = stands
 	return stands

@@ -1,11 +1,21 @@
 package silt
 
 import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/doctor"
 	"github.com/siltlake/silt/internal/kafka"
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
 )
 
 // findingsOf are a line a finding: status, check, and what was seen.
@@ -19,6 +29,38 @@ func findingsOf(t *testing.T, findings []doctor.Finding) string {
 		b.WriteString(f.Status.String() + " " + f.Check + " " + f.Detail + "\n")
 	}
 	return b.String()
+}
+
+// The way to a store is judged by the authorities that the store itself is asked with.
+func TestDoctorTrustsTheAuthoritiesOfAWS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that it did not like
+	server.StartTLS()
+	defer server.Close()
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, trusted := range []bool{true, false} {
+		env := map[string]string{}
+		if trusted {
+			env["AWS_CA_BUNDLE"] = bundle
+		}
+		p := &config.Pipeline{
+			Table: config.Path{Text: "s3://bucket/t", URL: "s3://bucket/t"}, Checkpoint: config.Path{Text: "s3://bucket/c", URL: "s3://bucket/c"},
+			Env: func(name string) (string, bool) { return env[name], env[name] != "" },
+			Storage: option.NewValues("sink.storageOptions", problem.Location{},
+				option.Value{Key: "fs.s3a.endpoint", Text: server.URL}, option.Value{Key: "aws_skip_signature", Text: "true"}),
+		}
+		s, problems := parseStorage(p, config.Path{})
+		if len(problems) > 0 {
+			t.Fatal(problems[0])
+		}
+		d := &examination{p: p, services: map[string]bool{}}
+		if stands := d.service(t.Context(), s, s.table); stands != trusted {
+			t.Errorf("trusted %v: %s", trusted, findingsOf(t, d.findings))
+		}
+	}
 }
 
 func TestDoctorGoesOnWithWhatDoesNotDependOnAFailure(t *testing.T) {

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"crypto/x509"
 
 	"github.com/siltlake/silt/internal/problem"
 )
@@ -65,11 +66,15 @@ func Open(ctx context.Context, p Place, o Options, env Env, onState func(ready b
 	return newStore(b, p, storeOptions{log: env.Log, now: env.Now, onState: onState}), nil
 }
 
-// Service is the URL of the service that has a place, without a login; "" if it depends on what only its credentials say.
-func Service(p Place, o Options, env Env) string {
+// Service is the URL of the service that has a place, without a login, "" if it depends on what only its credentials say, and the authorities
+// that may sign its certificate, nil being the system's.
+func Service(p Place, o Options, env Env) (url string, roots *x509.CertPool) {
 	d, ok := drivers()[p.Cloud]
 	if !ok {
-		return ""
+		return "", nil
 	}
-	return d.service(p, o.given(p), env)
+	if p.Cloud == S3 {
+		roots, _ = s3Authorities(env) // Open says what is wrong with them
+	}
+	return d.service(p, o.given(p), env), roots
 }

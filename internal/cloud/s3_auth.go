@@ -444,23 +444,32 @@ func credentialsClient(env Env) config.HTTPClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
 }
 
-// s3Transport returns what sends requests; AWS_CA_BUNDLE names the authorities that it trusts, as for AWS's SDKs.
+// s3Transport returns what sends requests.
 func s3Transport(env Env) (http.RoundTripper, error) {
 	if env.Transport != nil {
 		return env.Transport, nil
 	}
 	t := newTransport()
-	if file, _ := env.getenv("AWS_CA_BUNDLE"); file != "" {
-		text, err := option.ReadFile(file, maxAuthorities)
-		if err != nil {
-			return nil, problem.New(problem.FileUnreadable, "AWS_CA_BUNDLE %s cannot be read", file).Because(err)
-		}
-		t.TLSClientConfig.RootCAs = x509.NewCertPool()
-		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(text) {
-			return nil, problem.New(problem.InvalidValue, "AWS_CA_BUNDLE: %s holds no PEM certificate", file)
-		}
+	var err error
+	t.TLSClientConfig.RootCAs, err = s3Authorities(env)
+	return t, err
+}
+
+// s3Authorities are those that AWS_CA_BUNDLE names, which it does for AWS's SDKs too; nil, the system's, if there is no such variable.
+func s3Authorities(env Env) (*x509.CertPool, error) {
+	file, _ := env.getenv("AWS_CA_BUNDLE")
+	if file == "" {
+		return nil, nil
 	}
-	return t, nil
+	text, err := option.ReadFile(file, maxAuthorities)
+	if err != nil {
+		return nil, problem.New(problem.FileUnreadable, "AWS_CA_BUNDLE %s cannot be read", file).Because(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, problem.New(problem.InvalidValue, "AWS_CA_BUNDLE: %s holds no PEM certificate", file)
+	}
+	return roots, nil
 }
 
 // maxAuthorities is the largest file of certificates that is read.
