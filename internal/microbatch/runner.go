@@ -141,7 +141,7 @@ type run struct {
 	started    bool // the checks of the start are over
 	progressed bool // a batch was committed since the last outage
 
-	// unsettled is the last batch of which a commit got no answer; -1: none.
+	// unsettled is the last batch that ended with an error after which more of it may arrive; -1: none.
 	unsettled int64
 
 	// ahead is the next batch, while its files are being written before its turn, and then until they are; nil: nobody has begun it.
@@ -350,7 +350,7 @@ func (q *run) batch(ctx context.Context, t turn) error {
 		}
 		err := t.timed(walCommit, fmt.Sprint("plan ", b.ID), func() error { return q.r.Log.Plan(q.work, b) })
 		if err != nil {
-			return explain(err, b)
+			return q.failed(err, b)
 		}
 	}
 	w, err := q.land(ctx, t)
@@ -358,7 +358,7 @@ func (q *run) batch(ctx context.Context, t turn) error {
 		if ctx.Err() != nil && isContext(err) {
 			q.log.Warn("the batch was abandoned; the next start runs it again if the table does not have it", "batchId", b.ID, "error", err)
 		}
-		return explain(q.perhapsOurs(err, b), b)
+		return q.failed(err, b)
 	}
 	err = t.timed(commitOffsets, fmt.Sprint("commits ", b.ID), func() error { return q.r.Log.Done(q.work, b.ID) })
 	if err != nil {
@@ -372,16 +372,20 @@ func (q *run) batch(ctx context.Context, t turn) error {
 	return nil
 }
 
-// perhapsOurs makes an outage of it that the table has a batch of which a commit got no answer: that one may have been on its way still when
-// the table was looked at. The query looks once more; if another run is there after all, the next thing that both write tells.
-func (q *run) perhapsOurs(err error, b stream.Batch) error {
-	if q.unsettled != b.ID || !errors.Is(err, stream.ErrFenced) && !errors.Is(err, stream.ErrDiverged) {
-		return err
+// failed is explain. A write whose answer was lost may have been on its way still when the query began again: that it meets a batch in the
+// checkpoint or the table after such an error is an outage once, so that it looks once more. If it was another run after all, the next thing
+// that both write tells.
+func (q *run) failed(err error, b stream.Batch) error {
+	switch {
+	case !errors.Is(err, stream.ErrFenced) && !errors.Is(err, stream.ErrDiverged):
+		q.unsettled = b.ID
+	case q.unsettled == b.ID:
+		q.unsettled = -1
+		p := problem.New(problem.StoreFailed, "batch %d was written by an attempt whose answer was lost, or by another run of the query", b.ID).Because(err)
+		p.Retryable = true
+		return p
 	}
-	q.unsettled = -1
-	p := problem.New(problem.StoreFailed, "batch %d is in the table, by a commit whose answer was lost or by another run of the query", b.ID).Because(err)
-	p.Retryable = true
-	return p
+	return explain(err, b)
 }
 
 // moved notes that the batch is done.
@@ -476,12 +480,8 @@ func (q *run) commit(ctx context.Context, t turn, w written) (err error) {
 	return t.timed(addBatch, fmt.Sprint("commit ", t.batch.ID), func() error {
 		return problem.Catch("committing", func() error {
 			version, err := w.tx.Commit(q.work, w.harvest.report)
-			switch {
-			case err == nil:
+			if err == nil {
 				q.version = version
-			case errors.Is(err, stream.ErrNotCommitted), errors.Is(err, stream.ErrSchemaMoved), errors.Is(err, stream.ErrFenced):
-			default:
-				q.unsettled = t.batch.ID
 			}
 			return err
 		})

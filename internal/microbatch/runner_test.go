@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/stream"
 )
 
@@ -418,6 +419,45 @@ func TestACommitThatArrivesLate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A lateLog loses the answer of the first Plan of batch 1. What that wrote gets there when batch 1 is planned again.
+type lateLog struct {
+	stream.Log
+	disk store.Store
+	sent []byte
+	lost bool
+}
+
+func (l *lateLog) Plan(ctx context.Context, b stream.Batch) error {
+	const key = "offsets/1"
+	if b.ID == 1 && l.sent != nil {
+		if _, err := l.disk.PutIfAbsent(ctx, key, l.sent); err != nil {
+			return err
+		}
+		l.sent = nil
+	}
+	err := l.Log.Plan(ctx, b)
+	if b.ID != 1 || l.lost || err != nil {
+		return err
+	}
+	l.lost = true
+	if l.sent, err = l.disk.Get(ctx, key, 1<<20); err != nil {
+		return err
+	}
+	return errors.Join(l.disk.Delete(ctx, key), l.disk.Delete(ctx, "offsets/.1.crc"), outage())
+}
+
+func TestAPlanThatArrivesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, bounds([2]int64{0, 9}))
+		w.o.MaxOffsetsPerTrigger = 3
+		w.ok(func(r *Runner, _ *fakeSink) { r.Log = &lateLog{Log: r.Log, disk: w.disk} })
+		w.exactlyOnce(ofT(0))
+		if len(w.table.versions) != 3 {
+			t.Errorf("%d versions", len(w.table.versions))
+		}
+	})
 }
 
 func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
