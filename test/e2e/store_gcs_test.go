@@ -76,11 +76,7 @@ func TestFakeGCS(t *testing.T) {
 // racePuts: one of 100 writers creates the object, the others are told, and its bytes are there.
 func racePuts(t *testing.T, s store.Store) {
 	const writers = 100
-	rounds := 5
-	if theCounts().soaking {
-		rounds = 100
-	}
-	for round := range rounds {
+	for round := range theCounts().storeRaces {
 		key := fmt.Sprintf("log/%020d.json", round)
 		outcomes := make([]store.Outcome, writers)
 		errs := make([]error, writers)
