@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/siltlake/silt/internal/problem"
 )
@@ -90,8 +91,13 @@ func lost(err error) error {
 	return fmt.Errorf("%w: %w", errLost, err)
 }
 
+// unprobeTime is how long the object of a probe is removed at most: whoever gives up in the middle leaves none.
+const unprobeTime = 5 * time.Second
+
 // unprobe removes the object of a probe, and says whether it may not.
 func unprobe(ctx context.Context, s Store, key string) (stays bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unprobeTime)
+	defer cancel()
 	err = s.Delete(ctx, key)
 	if errors.Is(err, fs.ErrPermission) {
 		return true, nil

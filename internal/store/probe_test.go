@@ -124,6 +124,28 @@ func TestAProbeTellsWhatAStoreCannotDo(t *testing.T) {
 	}
 }
 
+// An ending store is one whose caller gives up while it is read.
+type ending struct {
+	*store.Memory
+	end context.CancelFunc
+}
+
+func (e ending) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	e.end()
+	return e.Memory.Get(ctx, key, limit)
+}
+
+func TestAProbeThatIsGivenUpLeavesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := ending{store.NewMemory(nil), cancel}
+	if _, err := store.Probe(ctx, s, "_delta_log/", "1"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Memory.Get(t.Context(), "_delta_log/.silt-probe-1-0", 100); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the object is still there: %v", err)
+	}
+}
+
 func TestAProbeOfAnyFolderOfASoundStorePasses(t *testing.T) {
 	local, err := store.NewLocal(t.TempDir())
 	if err != nil {
