@@ -180,6 +180,36 @@ func TestRotatedCredentialsAreReadOnce(t *testing.T) {
 	})
 }
 
+// A hung backend is one whose credentials come from where nobody answers.
+type hung struct{ *fake }
+
+func (h hung) renew(ctx context.Context) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+func TestCredentialsThatNobodyGivesAreWaitedForInVainOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := hung{newFake()}
+		b.plan = func(int, string) error { return failWith(loggedOut, "AuthenticationFailed") }
+		s := newTestStore(b)
+		var wg sync.WaitGroup
+		began := time.Now()
+		for range 4 {
+			wg.Go(func() {
+				err := s.Put(t.Context(), "k", nil)
+				if ps := problem.Of(err); len(ps) == 0 || ps[0].Code != problem.StoreLogin || !ps[0].Retryable || !strings.Contains(ps[0].Why, "no answer in time") {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); took != renewTime {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
 func TestRefusedCredentialsAreAProblem(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -19,8 +19,9 @@ const (
 	attemptTime = 10 * time.Second
 	slowest     = 256 << 10
 
-	// mostRenewals is how often one call reads credentials anew that turn out to be others each time.
+	// mostRenewals is how often one call reads credentials anew that turn out to be others each time, and renewTime how long that takes at most.
 	mostRenewals = 3
+	renewTime    = 30 * time.Second
 )
 
 // allowance is the time that an attempt with so many bytes may take.
@@ -240,9 +241,15 @@ func (l *login) renew(ctx context.Context, b backend, then loginState) (changed 
 		return false, ctx.Err()
 	}
 	if l.seen().reads == then.reads {
-		other, err := b.renew(ctx)
+		limited, cancel := context.WithTimeout(ctx, renewTime)
+		other, err := b.renew(limited)
+		late := limited.Err() != nil
+		cancel()
 		if ctx.Err() != nil {
 			return false, ctx.Err() // it says nothing of what others would get
+		}
+		if err != nil && late {
+			err = fmt.Errorf("where the credentials come from there is %w (%s)", errSlow, renewTime)
 		}
 		l.mu.Lock()
 		l.now.reads++
