@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
+	"strings"
 
 	"github.com/siltlake/silt/internal/problem"
 )
@@ -90,13 +90,14 @@ func (s *Store) outage(op operation, key string, r *result) error {
 func (s *Store) denied(op operation, key string, r *result) error {
 	right := rights[op]
 	name := map[Cloud]string{S3: right.s3, GCS: right.gcs, Azure: right.azure}[s.place.Cloud]
-	folder := path.Dir(s.place.key(key))
-	if op == opList || op == opClean {
-		folder = s.place.key(key)
+	below := s.place.key(key)
+	if op == opClean && below != "" {
+		below = strings.TrimSuffix(below, "/") + "/"
 	}
+	below = below[:strings.LastIndexByte(below, '/')+1] + "*"
 	p := problem.New(problem.StoreDenied, "the credentials lack the right to %s", right.word).At(s.at(key))
 	p.Why, p.Err = r.err.Error(), fs.ErrPermission
-	hint := fmt.Sprintf("grant %s on %s/%s in %s %s", name, folder, "*", s.place.Cloud.bucket(), s.place.Bucket)
+	hint := fmt.Sprintf("grant %s on %s in %s %s", name, below, s.place.Cloud.bucket(), s.place.Bucket)
 	if s.place.Cloud == S3 && op == opGet {
 		hint += "; S3 answers so, too, for an object that does not exist, if s3:ListBucket is missing"
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -101,6 +102,47 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		}
 		if b.n != 1 {
 			t.Errorf("kind %d: %d requests", tt.kind, b.n)
+		}
+	}
+}
+
+func TestADeniedRightIsNamedWithItsFolder(t *testing.T) {
+	b := newFake()
+	b.plan = func(int, string) error { return failWith(denied, "AccessDenied") }
+	bucket := testPlace
+	bucket.Folder = ""
+	list := func(prefix string) func(*Store) error {
+		return func(s *Store) error {
+			for _, err := range s.List(t.Context(), prefix, "") {
+				return err
+			}
+			return nil
+		}
+	}
+	clean := func(folder string) func(*Store) error {
+		return func(s *Store) error { _, err := s.Clean(t.Context(), folder, time.Time{}); return err }
+	}
+	for _, tt := range []struct {
+		name  string
+		place Place
+		call  func(*Store) error
+		want  string
+	}{
+		{"an object", testPlace, func(s *Store) error { return s.Put(t.Context(), "a/b", nil) }, "on folder/a/* in"},
+		{"an object of the bucket's root", bucket, func(s *Store) error { return s.Put(t.Context(), "b", nil) }, "on * in"},
+		{"a listing of a folder", testPlace, list("log/"), "on folder/log/* in"},
+		{"a listing of names in a folder", testPlace, list("log/000"), "on folder/log/* in"},
+		{"a listing of all", testPlace, list(""), "on folder/* in"},
+		{"uploads in a folder", testPlace, clean("log"), "on folder/log/* in"},
+		{"all uploads", testPlace, clean(""), "on folder/* in"},
+		{"all uploads of a bucket", bucket, clean(""), "on * in"},
+	} {
+		err := tt.call(newStore(b, tt.place, storeOptions{}))
+		if ps := problem.Of(err); len(ps) != 1 || !strings.Contains(ps[0].Hint, tt.want) {
+			t.Errorf("%s: got %v, want a hint with %q", tt.name, err, tt.want)
+			if len(ps) == 1 {
+				t.Log(ps[0].Hint)
+			}
 		}
 	}
 }
