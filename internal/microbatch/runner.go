@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/siltlake/silt/internal/problem"
@@ -105,10 +106,10 @@ func isContext(err error) bool {
 }
 
 // heals says whether a query that runs waits for an error to pass: an outage, or a place that was writable at the start. A file system
-// becomes writable again, a right is given back, and nobody has to start the query for it.
+// becomes writable again, a right is given back, a certificate renewed, and nobody has to start the query for it.
 func heals(err error) bool {
 	ps := problem.Of(err)
-	return len(ps) > 0 && (ps[0].Retryable || ps[0].Code == problem.PathNotWritable || ps[0].Code == problem.StoreDenied)
+	return len(ps) > 0 && (ps[0].Retryable || slices.Contains([]problem.Code{problem.PathNotWritable, problem.StoreDenied, problem.StoreTLS}, ps[0].Code))
 }
 
 // why are an error and its cause, for a line of the log: a problem's own text leaves the cause to the lines below it.

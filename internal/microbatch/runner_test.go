@@ -494,6 +494,7 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 		failures := []error{
 			outage(), problem.New(problem.PathNotWritable, "the table cannot be written").Because(errors.New("read-only file system")),
 			problem.New(problem.StoreDenied, "the credentials lack the right to write"),
+			problem.New(problem.StoreTLS, "the store's certificate does not verify"),
 		}
 		w.ok(func(r *Runner, s *fakeSink) {
 			r.Logger = logTo(&log)
@@ -505,7 +506,7 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 				return nil
 			}
 		})
-		for _, text := range []string{"503", "cannot be written", "read-only file system", "lack the right to write"} {
+		for _, text := range []string{"503", "cannot be written", "read-only file system", "lack the right to write", "certificate"} {
 			if !strings.Contains(log.String(), text) {
 				t.Errorf("the log does not say %q:\n%s", text, &log)
 			}
