@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -404,6 +405,8 @@ const maxTokenFile = 1 << 20
 func (c s3Config) load(ctx context.Context, env Env, withCredentials bool) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), config.WithHTTPClient(credentialsClient(env)),
+		// The SDK's own would write what connections end with to standard error, past whoever looks at what goes there.
+		config.WithLogger(logging.Nop{}),
 	}
 	if c.region != "" {
 		options = append(options, config.WithRegion(c.region))

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -179,6 +181,31 @@ func TestS3HealsAWrongClock(t *testing.T) {
 	today, later := time.Now().UTC().Format("20060102"), time.Now().UTC().Add(48*time.Hour).Format("20060102")
 	if !slices.Equal(signed, []string{today, later}) {
 		t.Errorf("signed at %v, want %s and then the store's %s", signed, today, later)
+	}
+}
+
+// TestS3WritesNothingToStandardError has answers that the SDK would complain of there.
+func TestS3WritesNothingToStandardError(t *testing.T) {
+	stderr := os.Stderr
+	defer func() { os.Stderr = stderr }()
+	var err error
+	if os.Stderr, err = os.Create(filepath.Join(t.TempDir(), "stderr")); err != nil {
+		t.Fatal(err)
+	}
+	f := newS3Fake(t)
+	b := f.backend(t)
+	f.refuse = func(_ string, w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Date", "today")
+		w.Header().Set("Content-Length", "1000") // of which none comes
+		w.WriteHeader(200)
+		return true
+	}
+	_ = b.put(background, "key", nil, true)
+	if err := os.Stderr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := os.ReadFile(os.Stderr.Name()); err != nil || len(said) > 0 {
+		t.Errorf("%s, %v", said, err)
 	}
 }
 
