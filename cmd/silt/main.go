@@ -6,6 +6,7 @@ package main
 import (
 	"errors"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime"
@@ -45,8 +46,14 @@ func main() {
 	if terminal {
 		p.askSecret = askSecret
 	}
-	os.Exit(newApp(p).main(os.Args[1:]))
+	a := newApp(p)
+	a.takeLog()
+	os.Exit(a.main(os.Args[1:]))
 }
+
+// takeLog makes what libraries print with package log come out as everything else does: net/http does so with the beginning of an answer that
+// nobody asked for.
+func (a *app) takeLog() { log.SetOutput(a.status) }
 
 // askSecret asks on the process's terminal and shows nothing of the answer. Stdin may be something else.
 func askSecret(prompt string) (string, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/url"
 	"os"
@@ -29,6 +30,7 @@ import (
 	"github.com/siltlake/silt/internal/config"
 	"github.com/siltlake/silt/internal/microbatch"
 	"github.com/siltlake/silt/internal/problem"
+	"github.com/siltlake/silt/internal/secret"
 	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/test/golden"
 )
@@ -461,5 +463,18 @@ func TestAPanicIsAnErrorBlockWithoutItsStack(t *testing.T) {
 	f.main("run", "-c", pipeline(t, clicks))
 	if got := f.stderr.String(); !strings.Contains(got, "goroutine") || !strings.Contains(got, "main_test.go") {
 		t.Errorf("with SILT_DEBUG: stderr %s", got)
+	}
+}
+
+// net/http prints with package log what it makes of odd answers, with a part of them.
+func TestWhatLibrariesPrintIsScrubbed(t *testing.T) {
+	var stderr bytes.Buffer
+	a := newApp(process{stdout: io.Discard, stderr: &stderr})
+	a.secrets.Add(secret.New("canary-value"))
+	defer log.SetOutput(log.Writer())
+	a.takeLog()
+	log.Print("an answer that begins with canary-value")
+	if said := stderr.String(); strings.Contains(said, "canary-value") || !strings.Contains(said, secret.Redacted) {
+		t.Errorf("got %q", said)
 	}
 }
