@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -389,6 +390,7 @@ func TestACommitThatArrivesLate(t *testing.T) {
 				w := newWorld(t, bounds([2]int64{0, 9}))
 				w.o.MaxOffsetsPerTrigger = 3
 				w.ok(func(_ *Runner, s *fakeSink) {
+					var mu sync.Mutex // a batch ahead begins while the one before is committed
 					var sent *stream.Batch
 					arrive := func() {
 						if sent != nil {
@@ -398,12 +400,16 @@ func TestACommitThatArrivesLate(t *testing.T) {
 					}
 					commits := 0
 					s.onBegin = func() error {
+						mu.Lock()
+						defer mu.Unlock()
 						if commits == 2 && when == "before the batch is begun again" {
 							arrive()
 						}
 						return nil
 					}
 					s.onCommit = func(_ context.Context, b stream.Batch) (error, error) {
+						mu.Lock()
+						defer mu.Unlock()
 						if commits++; commits == 2 {
 							sent = &b
 							return outage(), nil
@@ -500,6 +506,8 @@ func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 			r.Logger = logTo(&log)
 			s.onBegin = func() error {
 				tries = append(tries, time.Since(began))
+				w.table.mu.Lock()
+				defer w.table.mu.Unlock()
 				if passed := time.Since(began); passed > 0 && passed < 10*time.Minute || len(w.table.versions) == 1 && passed == 0 {
 					return failures[len(tries)%len(failures)]
 				}
