@@ -179,16 +179,18 @@ func checkFlat(t *testing.T, samples []sample) {
 
 // medians are those of each quantity by itself.
 func medians(samples []sample) sample {
-	of := func(value func(sample) int64) int64 {
-		var all []int64
-		for _, s := range samples {
-			all = append(all, value(s))
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
-	}
 	return sample{
-		of(func(s sample) int64 { return s.memory }), of(func(s sample) int64 { return s.open }),
-		of(func(s sample) int64 { return s.disk }), of(func(s sample) int64 { return s.checkpoint }),
+		median(samples, func(s sample) int64 { return s.memory }), median(samples, func(s sample) int64 { return s.open }),
+		median(samples, func(s sample) int64 { return s.disk }), median(samples, func(s sample) int64 { return s.checkpoint }),
 	}
+}
+
+// median is that of one quantity of samples.
+func median[S any](samples []S, quantity func(S) int64) int64 {
+	var all []int64
+	for _, s := range samples {
+		all = append(all, quantity(s))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }

@@ -274,25 +274,17 @@ func checkCalm(t *testing.T, samples []vital) {
 	if len(samples) < 200 {
 		return
 	}
-	before, last := medians(samples[len(samples)/3:2*len(samples)/3]), medians(samples[2*len(samples)/3:])
+	before, last := middling(samples[len(samples)/3:2*len(samples)/3]), middling(samples[2*len(samples)/3:])
 	t.Logf("medians: in the middle third of the storm %v, in the last %v", before, last)
 	if last.memory > before.memory*5/4+16<<20 || last.threads > before.threads+4 || last.open > before.open+20 {
 		t.Errorf("in the middle third of the storm %v, in the last %v", before, last)
 	}
 }
 
-// medians are those of each quantity by itself.
-func medians(samples []vital) vital {
-	median := func(of func(vital) int64) int64 {
-		all := make([]int64, len(samples))
-		for i, s := range samples {
-			all[i] = of(s)
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
-	}
-	return vital{median(func(v vital) int64 { return v.memory }), median(func(v vital) int64 { return v.threads }),
-		median(func(v vital) int64 { return v.open })}
+// middling are the medians of each quantity by itself.
+func middling(samples []vital) vital {
+	return vital{median(samples, func(v vital) int64 { return v.memory }), median(samples, func(v vital) int64 { return v.threads }),
+		median(samples, func(v vital) int64 { return v.open })}
 }
 
 // peaks are the highest of each quantity by itself.
