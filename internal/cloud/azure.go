@@ -27,6 +27,7 @@ type azure struct {
 	config azureConfig
 	send   http.RoundTripper
 	now    func() time.Time
+	quote  quoter
 
 	client atomic.Pointer[azureClient]
 	// login is held while the login is renewed, so that a storm of refused requests asks for one token.
@@ -39,7 +40,7 @@ var _ backend = (*azure)(nil)
 
 // newAzure returns the place as a backend. It sends nothing yet.
 func newAzure(_ context.Context, c azureConfig, env Env) (backend, error) {
-	a := &azure{config: c, send: env.Transport, now: env.now}
+	a := &azure{config: c, send: env.Transport, now: env.now, quote: quoter{env.Secrets, c.login.tokenFile}}
 	if a.send == nil {
 		a.send = newTransport()
 	}
@@ -70,7 +71,7 @@ func (a *azure) blob(key string) (*blockblob.Client, error) {
 }
 
 func (a *azure) failed(op string, ifAbsent bool, err error) error {
-	return azureFailed(op, ifAbsent, err, a.now())
+	return azureFailed(op, ifAbsent, err, a.now(), a.quote)
 }
 
 // absent is the condition that there is no blob of the name.

@@ -17,9 +17,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 )
 
-// maxAnswerText is the longest text of an answer that a message repeats.
-const maxAnswerText = 300
-
 // An azureError is a request that failed. The SDK's own errors print whole answers; this one has what a person needs.
 type azureError struct {
 	op string // as in Azure's reference: Put Blob
@@ -74,21 +71,21 @@ func (e *azureLoginError) Error() string { return e.err.Error() }
 func (e *azureLoginError) Unwrap() error { return e.err }
 
 // azureFailed makes an azureError of an error of the SDK; nil stays nil.
-func azureFailed(op string, ifAbsent bool, err error, now time.Time) error {
+func azureFailed(op string, ifAbsent bool, err error, now time.Time, quote quoter) error {
 	if err == nil {
 		return nil
 	}
 	e := &azureError{op: op, ifAbsent: ifAbsent, err: err}
 	if l, ok := errors.AsType[*azureLoginError](err); ok {
 		e.login, e.wrong = true, l.wrong
-		e.readLogin(l.err, now)
+		e.readLogin(l.err, now, quote)
 		return e
 	}
 	if a, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		e.status, e.code = a.StatusCode, a.ErrorCode
 		e.err = nil
 		if a.RawResponse != nil {
-			e.text = storageText(body(a.RawResponse))
+			e.text = quote.line(storageText(body(a.RawResponse)), a.RawResponse.Request)
 			e.requestID = a.RawResponse.Header.Get("X-Ms-Request-Id")
 			e.after = azureRetryAfter(a.RawResponse.Header, now)
 		}
@@ -115,33 +112,24 @@ func azureRetryAfter(h http.Header, now time.Time) time.Duration {
 	return retryAfter(h, now)
 }
 
-// storageText returns the first line of an answer's message. Of the details of a refused login it adds those about time: others quote what
+// storageText returns an answer's message. Of the details of a refused login it adds those about time: others quote what
 // was signed.
 func storageText(answer []byte) string {
 	var a struct{ Message, AuthenticationErrorDetail string }
 	if xml.Unmarshal(bytes.TrimPrefix(answer, []byte("\ufeff")), &a) != nil {
 		return ""
 	}
-	text := firstLine(a.Message)
+	text := a.Message
 	for _, about := range []string{"Signature not valid in the specified time frame", "Request date header too old", "Signature not valid in the specified key time frame"} {
 		if strings.HasPrefix(a.AuthenticationErrorDetail, about) {
-			text = firstLine(a.AuthenticationErrorDetail)
+			text = a.AuthenticationErrorDetail
 		}
 	}
 	return text
 }
 
-func firstLine(text string) string {
-	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
-	text = strings.TrimSpace(text)
-	if len(text) > maxAnswerText {
-		text = strings.ToValidUTF8(text[:maxAnswerText], "") + "..."
-	}
-	return text
-}
-
 // readLogin reads the answer of who gives tokens: Microsoft Entra ID, or the machine's metadata service.
-func (e *azureError) readLogin(err error, now time.Time) {
+func (e *azureError) readLogin(err error, now time.Time, quote quoter) {
 	var answer *http.Response
 	if a, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok {
 		answer = a.RawResponse
@@ -149,7 +137,7 @@ func (e *azureError) readLogin(err error, now time.Time) {
 		answer = a.RawResponse
 	}
 	if answer == nil {
-		e.text = firstLine(err.Error())
+		e.text = quote.line(err.Error(), nil)
 		return
 	}
 	e.err = nil
@@ -162,7 +150,7 @@ func (e *azureError) readLogin(err error, now time.Time) {
 	if json.Unmarshal(body(answer), &told) != nil {
 		return
 	}
-	e.code, e.text = told.Error, firstLine(told.Description)
+	e.code, e.text = told.Error, quote.line(told.Description, answer.Request)
 	if code, rest, ok := strings.Cut(e.text, ": "); ok && strings.HasPrefix(code, "AADSTS") {
 		e.code, e.text = code, rest
 	}

@@ -196,6 +196,9 @@ func (r *azureReader) signature() secret.Secret {
 			Fix("copy the SAS token of the portal: sv=...&sig=...; a key is %s", strings.Replace(azKey, "ACCOUNT", r.place.Account, 1))
 		return s
 	}
+	if r.env.Secrets != nil { // servers that repeat a query write it anew
+		r.env.Secrets.Add(s.Map(func(text string) string { q, _ := parseSAS(text); return q.Get("sig") }))
+	}
 	if end, err := sasEnd(q); err == nil && end.Before(r.env.now()) {
 		r.report(v, problem.InvalidValue, "the shared access signature in %s ended on %s", v.Key, q.Get("se")).Fix("make a new one")
 	}

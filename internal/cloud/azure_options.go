@@ -1,6 +1,9 @@
 package cloud
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The names of Azure's options in this package: Hadoop's where Hadoop has one (ABFS's hadoop-azure/abfs.md and ConfigurationKeys, WASB's for
 // the SAS of a container), else those of object_store, which delta-rs takes (its AzureConfigKey).
@@ -87,7 +90,7 @@ func azureServices() []spec {
 func azureRefused() []spec {
 	var specs []spec
 	refuse := func(instead string, names ...string) {
-		specs = append(specs, spec{cloud: Azure, name: names[0], others: names[1:], unsupported: instead})
+		specs = append(specs, spec{cloud: Azure, name: names[0], others: names[1:], unsupported: instead, secret: azureHoldsSecret(names[0])})
 	}
 	account := func(name string) []string { return []string{name, name + ".ACCOUNT.dfs.core.windows.net"} }
 	const remove = "remove it: silt has no need of it"
@@ -121,4 +124,14 @@ func azureRefused() []spec {
 		refuse(remove, name)
 	}
 	return specs
+}
+
+// azureHoldsSecret says whether a refused option has a value that must not be printed all the same.
+func azureHoldsSecret(name string) bool {
+	for _, end := range []string{".password", ".refresh.token", "_session_token", ".client-provided-key"} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
 }

@@ -25,6 +25,7 @@ type gcs struct {
 	client *http.Client
 	tokens *gcsTokens // nil: requests carry none
 	now    func() time.Time
+	quote  quoter
 	// pageSize is how many objects a page of a listing has at most, and partBytes how many bytes a part of an upload.
 	pageSize  int
 	partBytes int64
@@ -53,7 +54,7 @@ func newGCS(_ context.Context, c gcsConfig, env Env) (backend, error) {
 		return nil, err
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
-	return &gcs{config: c, client: client, tokens: tokens, now: env.now, pageSize: gcsPage, partBytes: partSize}, nil
+	return &gcs{config: c, client: client, tokens: tokens, now: env.now, quote: quoter{secrets: env.Secrets}, pageSize: gcsPage, partBytes: partSize}, nil
 }
 
 // A gcsObject is what silt asks of an object's resource.
@@ -313,7 +314,7 @@ func (g *gcs) send(req *http.Request, want ...int) (*http.Response, error) {
 	if err != nil {
 		body = nil // the status says enough
 	}
-	e := readGCSError(resp, body)
+	e := readGCSError(resp, body, g.quote)
 	e.after = retryAfter(resp.Header, g.now())
 	e.bucketOnly = strings.TrimPrefix(req.URL.EscapedPath(), "/upload") == g.objects()
 	e.anonymous = g.tokens == nil

@@ -347,7 +347,7 @@ func (k *gcsKeyring) fetch(ctx context.Context) (gcsAccess, error) {
 	if c.Type == gcsImpersonated {
 		scope = gcsCloudScope
 	}
-	w := &gcsWatch{ctx: ctx, base: k.transport}
+	w := &gcsWatch{ctx: ctx, base: k.transport, quote: quoter{secrets: k.env.Secrets}}
 	client := &http.Client{Transport: w, CheckRedirect: noRedirect}
 	creds, err := google.CredentialsFromJSONWithTypeAndParams(context.WithValue(ctx, oauth2.HTTPClient, client), text,
 		google.CredentialsType(c.Type), google.CredentialsParams{Scopes: []string{scope}})
@@ -370,8 +370,9 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // A gcsWatch sends the requests of Google's library, which leaves the context out of some and the causes out of its errors: it remembers what
 // became of the last request.
 type gcsWatch struct {
-	ctx  context.Context
-	base http.RoundTripper
+	ctx   context.Context
+	base  http.RoundTripper
+	quote quoter
 
 	err    error
 	status int
@@ -401,20 +402,20 @@ func (w *gcsWatch) explain(err error, name string, now time.Time) error {
 		return w.ctx.Err()
 	}
 	e := &gcsTokenError{}
-	why := short(err.Error())
+	why := w.quote.text(err.Error(), nil)
 	switch {
 	case w.err != nil:
 		if e.failure = unanswered(w.err); e.failure.kind == transient {
 			e.failure.kind = refused // to ask for a token changes nothing
 		}
-		why = "no answer of the token server: " + short(withoutURL(w.err).Error())
+		why = "no answer of the token server: " + w.quote.text(withoutURL(w.err).Error(), nil)
 	case w.status >= 500 || w.status == http.StatusTooManyRequests || w.status == http.StatusRequestTimeout:
 		e.failure = failure{kind: refused, after: retryAfter(w.header, now)}
 		why = fmt.Sprintf("the token server answers with status %d", w.status)
 	default:
 		e.failure = failure{kind: loggedOut}
 		if w.status >= 300 {
-			e.failure.code, why = oauthError(w.status, w.body)
+			e.failure.code, why = w.oauthError()
 		}
 	}
 	e.text = fmt.Sprintf("no access token for %s: %s", name, why)
@@ -422,26 +423,26 @@ func (w *gcsWatch) explain(err error, name string, now time.Time) error {
 }
 
 // oauthError reads the error of a token server (RFC 6749 section 5.2) or of Google's IAM.
-func oauthError(status int, body []byte) (code, text string) {
+func (w *gcsWatch) oauthError() (code, text string) {
 	var oauth struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	if json.Unmarshal(body, &oauth) == nil && oauth.Error != "" {
+	if json.Unmarshal(w.body, &oauth) == nil && oauth.Error != "" {
 		if oauth.Description == "" {
-			return oauth.Error, short(oauth.Error)
+			return oauth.Error, w.quote.text(oauth.Error, nil)
 		}
-		return oauth.Error, short(oauth.Error + ": " + oauth.Description)
+		return oauth.Error, w.quote.text(oauth.Error+": "+oauth.Description, nil)
 	}
 	var iam struct {
 		Error struct {
 			Status, Message string
 		}
 	}
-	if json.Unmarshal(body, &iam) == nil && iam.Error.Message != "" {
-		return iam.Error.Status, short(iam.Error.Message)
+	if json.Unmarshal(w.body, &iam) == nil && iam.Error.Message != "" {
+		return iam.Error.Status, w.quote.text(iam.Error.Message, nil)
 	}
-	return "", fmt.Sprintf("the token server answers with status %d", status)
+	return "", fmt.Sprintf("the token server answers with status %d", w.status)
 }
 
 // A gcsTokenError says why there is no access token.
@@ -467,7 +468,7 @@ func (m *gcsMetadataServer) fetch(ctx context.Context) (gcsAccess, error) {
 		RawQuery: url.Values{"scopes": {gcsScope}}.Encode()}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return gcsAccess{}, &gcsTokenError{text: "the metadata server's address is none: " + short(m.host), failure: failure{kind: unworkable}}
+		return gcsAccess{}, &gcsTokenError{text: "the metadata server's address is none: " + quoter{}.text(m.host, nil), failure: failure{kind: unworkable}}
 	}
 	req.Header.Set("Metadata-Flavor", "Google")
 	w := &gcsWatch{ctx: ctx, base: m.transport}

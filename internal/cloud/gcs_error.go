@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // A gcsError is an answer of GCS that is an error (https://cloud.google.com/storage/docs/json_api/v1/status-codes).
@@ -35,7 +34,7 @@ func (e *gcsError) Error() string {
 }
 
 // readGCSError reads the body of an error: JSON, or text for downloads.
-func readGCSError(resp *http.Response, body []byte) *gcsError {
+func readGCSError(resp *http.Response, body []byte, quote quoter) *gcsError {
 	e := &gcsError{status: resp.StatusCode}
 	var answer struct {
 		Error struct {
@@ -44,24 +43,14 @@ func readGCSError(resp *http.Response, body []byte) *gcsError {
 		}
 	}
 	if json.Unmarshal(body, &answer) == nil {
-		e.message = short(answer.Error.Message)
+		e.message = quote.text(answer.Error.Message, resp.Request)
 		if len(answer.Error.Errors) > 0 {
-			e.reason = short(answer.Error.Errors[0].Reason)
+			e.reason = quote.text(answer.Error.Errors[0].Reason, resp.Request)
 		}
 	} else if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
-		e.message = short(string(body))
+		e.message = quote.text(string(body), resp.Request)
 	}
 	return e
-}
-
-// short makes one line of a foreign text, with no control characters and of bounded length.
-func short(text string) string {
-	const most = 300
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }
 
 // classify says what the error means for what is done next.

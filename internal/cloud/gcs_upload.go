@@ -167,7 +167,7 @@ func (u *gcsUpload) put(ctx context.Context, data []byte, span string) (have int
 	if resp.StatusCode == http.StatusPermanentRedirect { // "resume incomplete", and no redirect
 		have, ok := sessionRange(resp.Header.Get("Range"))
 		if !ok {
-			return 0, nil, fmt.Errorf("the session's range is %q", short(resp.Header.Get("Range")))
+			return 0, nil, fmt.Errorf("the session's range is %q", u.g.quote.text(resp.Header.Get("Range"), nil))
 		}
 		return have, nil, nil
 	}

@@ -39,6 +39,7 @@ type s3Backend struct {
 	login  *s3Login // nil: requests are not signed
 	sse    s3Encryption
 	now    func() time.Time
+	quote  quoter
 }
 
 var _ backend = (*s3Backend)(nil)

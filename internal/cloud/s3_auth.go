@@ -219,7 +219,7 @@ func (l *s3Login) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	l.mu.Unlock()
 	creds, err := provider.Retrieve(ctx)
 	if err != nil {
-		return aws.Credentials{}, &s3LoginError{err}
+		return aws.Credentials{}, &s3LoginError{err, l.quote()}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,9 +229,22 @@ func (l *s3Login) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return creds, nil
 }
 
+// quote quotes the services that give credentials.
+func (l *s3Login) quote() quoter { return quoter{l.secrets, l.tokenFile()} }
+
+// tokenFile is the file of the web identity's token, if there is one.
+func (l *s3Login) tokenFile() string {
+	if l.config.auth.tokenFile != "" {
+		return l.config.auth.tokenFile
+	}
+	name, _ := l.env.getenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+	return name
+}
+
 // note remembers what requests are signed with, and has it scrubbed. REQUIRES: l.mu.
 func (l *s3Login) note(creds aws.Credentials) {
 	if l.secrets != nil && (creds.SecretAccessKey != l.last.SecretAccessKey || creds.SessionToken != l.last.SessionToken) {
+		l.secrets.Add(secret.New(creds.AccessKeyID))
 		l.secrets.Add(secret.New(creds.SecretAccessKey))
 		l.secrets.Add(secret.New(creds.SessionToken))
 	}
@@ -242,15 +255,15 @@ func (l *s3Login) note(creds aws.Credentials) {
 func (l *s3Login) renew(ctx context.Context) (changed bool, err error) {
 	a := l.config.auth
 	if _, err := secret.Renew(ctx, a.keyID, a.key, a.token); err != nil {
-		return false, &s3LoginError{err}
+		return false, &s3LoginError{err, l.quote()}
 	}
 	provider, err := l.build(ctx)
 	if err != nil {
-		return false, &s3LoginError{err}
+		return false, &s3LoginError{err, l.quote()}
 	}
 	creds, err := provider.Retrieve(ctx)
 	if err != nil {
-		return false, &s3LoginError{err}
+		return false, &s3LoginError{err, l.quote()}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -348,7 +361,7 @@ func (l *s3Login) webIdentity(ctx context.Context) (aws.CredentialsProvider, err
 		return text
 	}
 	a := l.config.auth
-	file, role := or(a.tokenFile, "AWS_WEB_IDENTITY_TOKEN_FILE"), or(a.role, "AWS_ROLE_ARN")
+	file, role := l.tokenFile(), or(a.role, "AWS_ROLE_ARN")
 	if file == "" || role == "" {
 		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{}, errors.New("there is no web identity")
@@ -404,6 +417,7 @@ const maxTokenFile = 1 << 20
 // load reads what the AWS SDKs read on every machine: variables and the files in ~/.aws; withCredentials finds credentials, too.
 func (c s3Config) load(ctx context.Context, env Env, withCredentials bool) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
+		config.WithLogger(logging.Nop{}), // the SDK's own writes to stderr, past the scrubber
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), config.WithHTTPClient(credentialsClient(env)),
 		// The SDK's own would write what connections end with to standard error, past whoever looks at what goes there.
 		config.WithLogger(logging.Nop{}),
@@ -500,11 +514,12 @@ func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
 	if cfg.Region == "" {
 		return nil, c.noRegion()
 	}
-	b := &s3Backend{place: c.place, sse: c.sse, now: env.now}
+	b := &s3Backend{place: c.place, sse: c.sse, now: env.now, quote: quoter{secrets: env.Secrets}}
 	if !c.auth.anonymous() {
 		if b.login, err = newS3Login(ctx, c, env); err != nil {
 			return nil, problem.New(problem.InvalidValue, "credentials of S3 cannot be read").Because(err)
 		}
+		b.quote = b.login.quote()
 	}
 	transport, err := s3Transport(env)
 	if err != nil {

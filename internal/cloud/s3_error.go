@@ -29,9 +29,6 @@ type s3Error struct {
 	err error
 }
 
-// maxS3Message is the length at which an error message of a server is cut; S3's own are shorter.
-const maxS3Message = 300
-
 func (e *s3Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.op)
@@ -65,15 +62,16 @@ func (b *s3Backend) fail(op string, err error) error {
 		return e
 	}
 	var header http.Header
+	var sent *http.Request
 	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.status, e.requestID = answer.HTTPStatusCode(), answer.ServiceRequestID()
-		if answer.Response != nil {
-			header = answer.Response.Header
+		if answer.Response != nil && answer.Response.Response != nil {
+			header, sent = answer.Response.Header, answer.Response.Request
 		}
 		e.after = retryAfter(header, b.now())
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok && e.status != 0 {
-		e.code, e.message = api.ErrorCode(), cut(api.ErrorMessage(), maxS3Message)
+		e.code, e.message = api.ErrorCode(), b.quote.text(api.ErrorMessage(), sent)
 		if e.code == "UnknownError" { // what the SDK calls an answer without a code
 			e.code, e.message = "", ""
 		}
@@ -83,14 +81,6 @@ func (b *s3Backend) fail(op string, err error) error {
 		e.err = innermost(err)
 	}
 	return e
-}
-
-func cut(s string, n int) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
 }
 
 // innermost takes off an error what the SDK wraps around it: the operation, an empty request id, and the URL, which holds the key.
@@ -215,10 +205,13 @@ func s3KindOfStatus(status int) kind {
 }
 
 // An s3LoginError says that there are no credentials to sign with; no request was sent to S3.
-type s3LoginError struct{ err error }
+type s3LoginError struct {
+	err   error
+	quote quoter
+}
 
 func (e *s3LoginError) Error() string {
-	return "no credentials: " + cut(innermost(e.err).Error(), maxS3Message)
+	return "no credentials: " + e.quote.text(innermost(e.err).Error(), nil)
 }
 
 func (e *s3LoginError) Unwrap() error { return e.err }

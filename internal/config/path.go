@@ -135,6 +135,9 @@ func (p Paths) mount(text string) (longest Mount, rest string, ok bool) {
 func afterScheme(name, rest string) (string, *problem.Problem) {
 	if host, ok := strings.CutPrefix(rest, "//"); ok {
 		host, local, slash := strings.Cut(host, "/")
+		if strings.Contains(host, "@") {
+			return "", problem.New(problem.InvalidValue, "the path holds a login, which %s: has none of", name).Fix("write %s:/PATH", name)
+		}
 		if host != "" && host != "localhost" || !slash {
 			return "", problem.New(problem.InvalidValue, "%s:%s names the host %q", name, rest, host).
 				Fix("write %s:/%s", name, strings.TrimPrefix(rest, "//"))

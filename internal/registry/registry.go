@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -135,6 +136,7 @@ func New(o Options, env Env) *Client {
 	c.http = &http.Client{Transport: env.Transport, CheckRedirect: sameHost}
 	for _, e := range o.Endpoints {
 		c.scrub.Add(e.Login)
+		c.scrub.Add(e.Login.Map(func(login string) string { return base64.StdEncoding.EncodeToString([]byte(login)) })) // as it is sent
 		c.scrub.Add(e.Login.Map(func(login string) string { _, password, _ := strings.Cut(login, ":"); return password }))
 		if e.Name == secret.Redacted {
 			c.scrub.Add(secret.New(e.URL.Host))

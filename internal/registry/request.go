@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/siltlake/silt/internal/secret"
 )
 
 // accept asks for the registry's own media types first, as Confluent's clients do.
@@ -28,7 +30,8 @@ type reply struct {
 	body       []byte
 	media      string
 	retryAfter time.Duration
-	err        error // no status: unreachable, too slow, too large
+	scrub      *secret.Scrubber // may be nil
+	err        error            // no status: unreachable, too slow, too large
 }
 
 // get sends a GET to the endpoint that answered last, and to the others in turn while they are unreachable or answer with 5xx or 429. path
@@ -76,7 +79,7 @@ func (c *Client) sendTo(ctx context.Context, n int, method, path string, body []
 
 func (c *Client) try(ctx context.Context, n int, login, method, path string, body []byte) reply {
 	e := &c.o.Endpoints[n]
-	r := reply{endpoint: n}
+	r := reply{endpoint: n, scrub: &c.scrub}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.env.Timeout, fmt.Errorf("no answer within %s", c.env.Timeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, e.URL.String()+path, bytes.NewReader(body))
@@ -124,7 +127,7 @@ func (r *reply) notThere() bool {
 	return r.status == http.StatusNotFound && code >= 40401 && code <= 40403
 }
 
-// code returns the error code and message of the registry's error body, 0 if it is none.
+// code returns the error code and message, scrubbed and cut, of the registry's error body, 0 if it is none.
 func (r *reply) code() (int, string) {
 	var e struct {
 		Code    int    `json:"error_code"`
@@ -133,15 +136,19 @@ func (r *reply) code() (int, string) {
 	if json.Unmarshal(r.body, &e) != nil {
 		return 0, ""
 	}
+	if r.scrub != nil { // before it is cut: half a secret looks like none
+		e.Message = r.scrub.String(e.Message)
+	}
+	const most = 200
+	if len(e.Message) > most {
+		e.Message = strings.ToValidUTF8(e.Message[:most], "") + "…"
+	}
 	return e.Code, e.Message
 }
 
 // refusal describes a status that is no success.
 func (r *reply) refusal() error {
-	const most = 200
 	switch code, message := r.code(); {
-	case code != 0 && len(message) > most:
-		return fmt.Errorf("status %d, error %d: %s…", r.status, code, strings.ToValidUTF8(message[:most], ""))
 	case code != 0:
 		return fmt.Errorf("status %d, error %d: %s", r.status, code, message)
 	case r.status >= 300 && r.status < 400:

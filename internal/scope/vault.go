@@ -218,7 +218,7 @@ func (v *vault) refusal(resp *http.Response, body []byte) *refusal {
 	said := ""
 	if len(a.Errors) > 0 {
 		const most = 200
-		said = a.Errors[0]
+		said = v.env.Secrets.String(a.Errors[0]) // before it is cut: half a secret looks like none
 		if len(said) > most {
 			said = strings.ToValidUTF8(said[:most], "") + "…"
 		}

@@ -12,6 +12,9 @@ import (
 	"sync"
 )
 
+// minLine is the shortest line of a value of several lines that is looked for by itself.
+const minLine = 16
+
 // minScrubbed is the shortest value that the scrubber looks for: shorter ones would blot out ordinary text
 // (an empty secret once made every gap of dbt's logs "*****", dbt-core#5312).
 const minScrubbed = 4
@@ -35,7 +38,16 @@ func (c *Scrubber) add(v string) {
 	if len(v) < minScrubbed {
 		return
 	}
+	// What prints a key in PEM may break it at its lines, or indent them.
+	if strings.Contains(v, "\n") {
+		for line := range strings.Lines(v) {
+			if line = strings.TrimSpace(line); len(line) >= minLine && !strings.HasPrefix(line, "-----") {
+				c.add(line)
+			}
+		}
+	}
 	forms := []string{v, url.QueryEscape(v), url.PathEscape(v), inside(strconv.Quote(v))}
+	forms = append(forms, url.QueryEscape(forms[1])) // of a query in a query
 	quoted, _ := json.Marshal(v)
 	forms = append(forms, inside(string(quoted)), inside(string(quoteJSON(v))))
 	forms = append(forms, base64Forms(v)...)
