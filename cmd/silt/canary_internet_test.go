@@ -165,7 +165,9 @@ func (n *internet) echo(r *http.Request, body []byte) string {
 		quoted, _ := json.Marshal(s)
 		out = append(out, s, url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), string(quoted), s)
 	}
-	return strings.Repeat("x", n.turn%23) + " " + strings.Join(out, " ")
+	const most = 8 << 10 // far more than silt shows of it
+	text := strings.Repeat("x", n.turn%23) + " " + strings.Join(out, " ")
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // ServeHTTP answers for every host.
