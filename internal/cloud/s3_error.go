@@ -134,6 +134,8 @@ var s3Kinds = map[string]kind{
 	// Nothing is decided yet between two writers of the key: the write is to be sent again (PutObject, "conditional writes").
 	"ConditionalRequestConflict": contended,
 	"OperationAborted":           contended,
+	// versitygw's, of a key that is none: somebody removes the last object of the folder meanwhile, and with it the folder of its file system.
+	"ExistingObjectIsDirectory": contended,
 
 	"SlowDown": refused, "TooManyRequests": refused, "Throttling": refused, "ThrottlingException": refused, "RequestLimitExceeded": refused,
 	"BandwidthLimitExceeded": refused, "ServerBusy": refused,

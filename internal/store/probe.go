@@ -54,7 +54,7 @@ func probeKey(ctx context.Context, s Store, key string) (wrote bool, err error) 
 		return true, unsafe(s, "it says of a new object that it is there already")
 	case outcome == Unknown && refused(err):
 		if perr := s.Put(ctx, key, first); perr == nil {
-			return true, unsafe(s, err.Error())
+			return true, unsafe(s, why(err))
 		}
 		return false, err
 	case outcome == Unknown:
@@ -109,4 +109,12 @@ func unsafe(s Store, why string) *problem.Problem {
 	return problem.New(problem.UnsafeStore, "the store of %s cannot put an object only if it is absent", s.URL()).At(problem.File(s.URL())).
 		Because(errors.New(why)).
 		Fix("use a store, or a release of it, that knows conditional writes (If-None-Match: *): without them two writers overwrite each other's commits")
+}
+
+// why is what the store said.
+func why(err error) string {
+	if p, ok := errors.AsType[*problem.Problem](err); ok && p.Why != "" {
+		return p.Why
+	}
+	return err.Error()
 }
