@@ -29,14 +29,15 @@ func (c *Client) MayPublish(ctx context.Context, queryName string) (group string
 		return group, false, false, c.adminProblem(ctx, "describe the consumer group", "", err, "")
 	}
 	resp := answer.(*kmsg.DescribeGroupsResponse)
-	for _, g := range resp.Groups {
-		switch {
-		case g.ErrorCode == kerr.GroupAuthorizationFailed.Code:
-			return group, false, true, nil
-		case resp.Version < describesOperations || g.AuthorizedOperations == operationsUnknown:
-			return group, false, false, nil
-		}
-		return group, g.AuthorizedOperations&(1<<operationRead) != 0, true, nil
+	if len(resp.Groups) != 1 {
+		return group, false, false, nil
 	}
-	return group, false, false, nil
+	g := resp.Groups[0]
+	switch {
+	case g.ErrorCode == kerr.GroupAuthorizationFailed.Code:
+		return group, false, true, nil
+	case resp.Version < describesOperations || g.AuthorizedOperations == operationsUnknown:
+		return group, false, false, nil
+	}
+	return group, g.AuthorizedOperations&(1<<operationRead) != 0, true, nil
 }
