@@ -28,7 +28,7 @@ func Renewable(value string, o Origin) Secret {
 	}
 	l := &leaf{origin: o, busy: make(chan struct{}, 1)}
 	l.value.Store(&value)
-	return Secret{l}
+	return Secret{node: l}
 }
 
 // Renewable says that Renew may change the value.

@@ -15,14 +15,19 @@ const Redacted = "[REDACTED]"
 // All copies of a Secret are one: after Renew each reveals the new value, and so do the Secrets that Join and Map made of it. So a client
 // keeps the Secret and reveals it for each login, instead of keeping the value. The zero value is an empty secret. Methods may be called
 // concurrently.
-type Secret struct{ node node } // nil: empty
+//
+// It cannot be compared with ==, which would compare where values come from.
+type Secret struct {
+	_    [0]func()
+	node node // nil: empty
+}
 
 // New returns the secret of a value that never changes.
 func New(value string) Secret {
 	if value == "" {
 		return Secret{}
 	}
-	return Secret{&literal{value}}
+	return Secret{node: &literal{value}}
 }
 
 // Join returns the secret of the parts' values, one after the other.
@@ -38,7 +43,7 @@ func Join(parts ...Secret) Secret {
 	if constant {
 		return New(j.text(current))
 	}
-	return Secret{j}
+	return Secret{node: j}
 }
 
 // Map returns the secret of what f makes of the value, now and after each renewal: a part of it, mostly. f is called at each Reveal, must
@@ -47,7 +52,7 @@ func (s Secret) Map(f func(value string) string) Secret {
 	if !s.Renewable() {
 		return New(f(s.value()))
 	}
-	return Secret{&derived{s.node, f}}
+	return Secret{node: &derived{s.node, f}}
 }
 
 // Reveal returns the value, to hand it to the one peer it is meant for.
