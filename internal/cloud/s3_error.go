@@ -223,6 +223,9 @@ func (e *s3LoginError) failure() failure {
 	if errors.Is(e.err, context.Canceled) || errors.Is(e.err, context.DeadlineExceeded) {
 		return failure{kind: refused}
 	}
+	if f := unanswered(e.err); f.kind == unsafeTLS { // the SDK makes a ResponseError of it, too
+		return f
+	}
 	answer, answered := errors.AsType[*awshttp.ResponseError](e.err)
 	api, known := errors.AsType[smithy.APIError](e.err)
 	switch {

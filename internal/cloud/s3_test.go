@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/store/storetest"
@@ -502,5 +507,18 @@ func TestS3Encryption(t *testing.T) {
 	}
 	if slices.Contains(payer, "") || len(payer) == 0 {
 		t.Errorf("x-amz-request-payer: %q", payer)
+	}
+}
+
+// A service that gives credentials and whose certificate does not verify is not asked again until the budget ends.
+func TestS3LoginWithoutATrustedCertificate(t *testing.T) {
+	untrusted := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
+	for _, err := range []error{
+		untrusted,
+		&awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{}}, Err: untrusted}},
+	} {
+		if got := (&s3LoginError{err: err}).failure(); got.kind != unsafeTLS {
+			t.Errorf("%T: got %v", err, got.kind)
+		}
 	}
 }
