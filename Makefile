@@ -53,7 +53,7 @@ cross: ## compile for the other platforms, and the tests for the one that differ
 
 e2e: ## the tests with the real parts alone
 	@mkdir -p build && rm -f $(SKIPPED) $(REPORT)
-	SILT_SKIPPED=$(SKIPPED) SILT_REPORT=$(REPORT) $(GO) test -tags e2e -count=1 -timeout 30m ./test/parts ./test/e2e
+	SILT_SKIPPED=$(SKIPPED) SILT_REPORT=$(REPORT) $(GO) test -tags e2e -count=1 -timeout 50m ./test/parts ./test/e2e
 	SILT_SKIPPED=$(SKIPPED) $(GO) test -count=1 -run OtherWriters ./internal/delta
 	@if [ -s $(REPORT) ]; then cat $(REPORT); fi
 	@if [ -s $(SKIPPED) ]; then \
