@@ -134,9 +134,9 @@ func (r *azureReader) offered(offers []azureOffer) (kind azureLoginKind, ok bool
 // clientLogin is the login of a client id that comes without a secret.
 func (r *azureReader) clientLogin() azureLoginKind {
 	switch {
-	case r.variable("AZURE_CLIENT_SECRET") != "":
+	case r.env.variable("AZURE_CLIENT_SECRET") != "":
 		return azurePrincipal
-	case r.variable("AZURE_FEDERATED_TOKEN_FILE") != "":
+	case r.env.variable("AZURE_FEDERATED_TOKEN_FILE") != "":
 		return azureWorkload
 	}
 	return azureManaged
@@ -155,13 +155,13 @@ func (r *azureReader) ours(variables []string) []string {
 // fromEnvironment returns the login that the environment gives.
 func (r *azureReader) fromEnvironment() azureLoginKind {
 	switch {
-	case r.variable(r.ours(azureKeyVariables)...) != "":
+	case r.env.variable(r.ours(azureKeyVariables)...) != "":
 		return azureSharedKey
-	case r.variable(r.ours(azureSASVariables)...) != "":
+	case r.env.variable(r.ours(azureSASVariables)...) != "":
 		return azureSAS
 	case r.emulator:
 		return azureSharedKey
-	case r.variable("AZURE_CLIENT_ID") != "":
+	case r.env.variable("AZURE_CLIENT_ID") != "":
 		return r.clientLogin()
 	}
 	return azureManaged
@@ -196,9 +196,8 @@ func (r *azureReader) signature() secret.Secret {
 			Fix("copy the SAS token of the portal: sv=...&sig=...; a key is %s", strings.Replace(azKey, "ACCOUNT", r.place.Account, 1))
 		return s
 	}
-	if r.env.Secrets != nil { // servers that repeat a query write it anew
-		r.env.Secrets.Add(s.Map(func(text string) string { q, _ := parseSAS(text); return q.Get("sig") }))
-	}
+	// Servers that repeat a query write it anew.
+	r.env.tell(s.Map(func(text string) string { q, _ := parseSAS(text); return q.Get("sig") }))
 	if end, err := sasEnd(q); err == nil && end.Before(r.env.now()) {
 		r.report(v, problem.InvalidValue, "the shared access signature in %s ended on %s", v.Key, q.Get("se")).Fix("make a new one")
 	}
@@ -305,7 +304,7 @@ func (r *azureReader) tenant() string {
 }
 
 func (r *azureReader) authority() string {
-	text, v := r.variable("AZURE_AUTHORITY_HOST"), option.Value{Key: "AZURE_AUTHORITY_HOST"}
+	text, v := r.env.variable("AZURE_AUTHORITY_HOST"), option.Value{Key: "AZURE_AUTHORITY_HOST"}
 	if given, ok := r.value(azAuthority); ok {
 		text, v = r.text(azAuthority), given
 	}

@@ -70,7 +70,7 @@ var azureAccountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 // azureSettings combines the options of a place with the standard variables of the environment, which give what the options leave open. It
 // reads nothing else.
 func azureSettings(p Place, g given, env Env) (azureConfig, []*problem.Problem) {
-	r := &azureReader{reader: reader{given: g}, place: p, env: env}
+	r := &azureReader{reader: reader{given: g, env: env}, place: p}
 	r.emulator = r.flag(false, azEmulator)
 	r.account()
 	r.container()
@@ -84,23 +84,12 @@ func azureSettings(p Place, g given, env Env) (azureConfig, []*problem.Problem) 
 type azureReader struct {
 	reader
 	place    Place
-	env      Env
 	emulator bool
-}
-
-// variable returns the first of the environment's variables that is set and not empty.
-func (r *azureReader) variable(names ...string) string {
-	for _, n := range names {
-		if v, _ := r.env.getenv(n); strings.TrimSpace(v) != "" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
 }
 
 // environmentAccount is the account of which the environment's key and SAS are.
 func (r *azureReader) environmentAccount() string {
-	return r.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+	return r.env.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
 }
 
 // account finds the storage account.
@@ -148,7 +137,7 @@ func (r *azureReader) service() string {
 	case ok:
 	case r.emulator:
 		v.Key = "AZURITE_BLOB_STORAGE_URL"
-		if text = r.variable(v.Key); text == "" {
+		if text = r.env.variable(v.Key); text == "" {
 			text = emulatorURL
 		}
 		v.Text = text
@@ -185,11 +174,9 @@ func (r *azureReader) secret(name string, variables ...string) (secret.Secret, o
 		return v.AsSecret(), v
 	}
 	for _, variable := range variables {
-		if text := r.variable(variable); text != "" {
+		if text := r.env.variable(variable); text != "" {
 			s := secret.New(text)
-			if r.env.Secrets != nil {
-				r.env.Secrets.Add(s)
-			}
+			r.env.tell(s)
 			return s, option.Value{Key: variable, Secret: s, IsSecret: true}
 		}
 	}
@@ -201,7 +188,7 @@ func (r *azureReader) either(name string, variables ...string) string {
 	if text := r.text(name); text != "" {
 		return text
 	}
-	return r.variable(variables...)
+	return r.env.variable(variables...)
 }
 
 // The variables of the environment that hold a key or a SAS: object_store's, and those of the Azure CLI.

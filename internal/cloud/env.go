@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/siltlake/silt/internal/option"
@@ -24,12 +25,29 @@ type Env struct {
 	Secrets *secret.Scrubber
 }
 
-// getenv looks up a variable of the environment.
-func (e Env) getenv(name string) (string, bool) {
-	if e.Getenv == nil {
-		return os.LookupEnv(name)
+// variable returns the first of the environment's variables that is set to more than blanks, without those at its ends; "" if none is.
+func (e Env) variable(names ...string) string {
+	getenv := e.Getenv
+	if getenv == nil {
+		getenv = os.LookupEnv
 	}
-	return e.Getenv(name)
+	for _, name := range names {
+		text, _ := getenv(name)
+		if text = strings.TrimSpace(text); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// tell has secrets taken out of what is printed. Without a Scrubber it does nothing.
+func (e Env) tell(secrets ...secret.Secret) {
+	if e.Secrets == nil {
+		return
+	}
+	for _, s := range secrets {
+		e.Secrets.Add(s)
+	}
 }
 
 // now is the time.

@@ -128,17 +128,12 @@ func safeURL(text string, metadata bool) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && (loopback(host) || metadata && (host == gcsMetadataIP || host == "fd00:ec2::254"))
 }
 
-// tell makes the scrubber look for what must not be printed.
-func (c *gcsCredentials) tell(s *secret.Scrubber) {
-	if s == nil {
-		return
+// secrets are what must not be printed.
+func (c *gcsCredentials) secrets() []secret.Secret {
+	if c == nil {
+		return nil
 	}
-	for _, text := range []string{c.PrivateKey, c.ClientSecret, c.RefreshToken} {
-		s.Add(secret.New(text))
-	}
-	if c.Source != nil {
-		c.Source.tell(s)
-	}
+	return append(c.Source.secrets(), secret.New(c.PrivateKey), secret.New(c.ClientSecret), secret.New(c.RefreshToken))
 }
 
 // A gcsAccess is an access token. No scrubber is told of it: nothing prints headers or answers of token servers, there is another each hour,
@@ -312,7 +307,7 @@ func (k *gcsKeyring) load() (*gcsCredentials, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c.tell(k.env.Secrets)
+	k.env.tell(c.secrets()...)
 	return c, text, nil
 }
 

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"path/filepath"
@@ -141,23 +142,15 @@ const (
 
 // gcsSettings puts together what the options of a place and the environment say. It reads no file.
 func gcsSettings(p Place, g given, env Env) (gcsConfig, []*problem.Problem) {
-	r := &gcsReader{reader: reader{given: g}, env: env}
-	c := gcsConfig{place: p, metadataHost: r.getenv("GCE_METADATA_HOST")}
-	if c.metadataHost == "" {
-		c.metadataHost = gcsMetadataIP
-	}
+	r := &gcsReader{reader{given: g, env: env}}
+	c := gcsConfig{place: p, metadataHost: cmp.Or(env.variable("GCE_METADATA_HOST"), gcsMetadataIP)}
 	emulator := r.root(&c)
 	r.login(&c, emulator)
 	r.requesterPays(&c)
 	return c, r.problems
 }
 
-type gcsReader struct {
-	reader
-	env Env
-}
-
-func (r *gcsReader) getenv(name string) string { v, _ := r.env.getenv(name); return v }
+type gcsReader struct{ reader }
 
 // root finds the API's root; emulator says that the environment named it.
 func (r *gcsReader) root(c *gcsConfig) (emulator bool) {
@@ -165,7 +158,7 @@ func (r *gcsReader) root(c *gcsConfig) (emulator bool) {
 	text := r.text(gcsRootURL)
 	if !ok {
 		v.Key = "STORAGE_EMULATOR_HOST"
-		if text = r.getenv(v.Key); text != "" {
+		if text = r.env.variable(v.Key); text != "" {
 			emulator = true
 			if !strings.Contains(text, "://") { // as Google's own clients read it
 				text = "http://" + text
@@ -239,7 +232,7 @@ func (r *gcsReader) login(c *gcsConfig, emulator bool) {
 	if c.login != gcsDefault || c.from.Key != "" {
 		return
 	}
-	switch file := r.getenv("GOOGLE_APPLICATION_CREDENTIALS"); {
+	switch file := r.env.variable("GOOGLE_APPLICATION_CREDENTIALS"); {
 	case emulator:
 		c.login = gcsAnonymous // emulators know no logins, and none is sent to one that the environment names
 	case file != "":
@@ -301,13 +294,13 @@ func (r *gcsReader) privateKey(v option.Value) secret.Secret {
 // wellKnownFile is where gcloud keeps application default credentials.
 func (r *gcsReader) wellKnownFile() string {
 	const name = "application_default_credentials.json"
-	if dir := r.getenv("CLOUDSDK_CONFIG"); dir != "" {
+	if dir := r.env.variable("CLOUDSDK_CONFIG"); dir != "" {
 		return filepath.Join(dir, name)
 	}
-	if dir := r.getenv("APPDATA"); dir != "" {
+	if dir := r.env.variable("APPDATA"); dir != "" {
 		return filepath.Join(dir, "gcloud", name)
 	}
-	if dir := r.getenv("HOME"); dir != "" {
+	if dir := r.env.variable("HOME"); dir != "" {
 		return filepath.Join(dir, ".config", "gcloud", name)
 	}
 	return ""

@@ -9,9 +9,10 @@ import (
 	"github.com/siltlake/silt/internal/secret"
 )
 
-// A reader reads the options of one place and gathers what is wrong with them.
+// A reader reads the options of one place, and the environment beside them, and gathers what is wrong with them.
 type reader struct {
 	given    given
+	env      Env
 	problems []*problem.Problem
 }
 

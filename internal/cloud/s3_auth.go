@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -149,7 +150,7 @@ func (r *s3Reader) whole(a s3Auth, isListed bool) {
 		for _, need := range []struct{ text, option, variable string }{
 			{a.tokenFile, s3TokenFile, "AWS_WEB_IDENTITY_TOKEN_FILE"}, {a.role, s3RoleARN, "AWS_ROLE_ARN"},
 		} {
-			if need.text == "" && r.variable(need.variable) == "" {
+			if need.text == "" && r.env.variable(need.variable) == "" {
 				missing(need.option, "a web identity is a token in a file and the role that it takes")
 			}
 		}
@@ -196,9 +197,8 @@ func (r *s3Reader) providers() (sources []s3Source, ok bool) {
 
 // An s3Login gives the credentials that requests are signed with, and can take new ones.
 type s3Login struct {
-	config  s3Config
-	env     Env
-	secrets *secret.Scrubber
+	config s3Config
+	env    Env
 
 	mu       sync.Mutex
 	provider aws.CredentialsProvider // keeps what it has until it expires
@@ -206,7 +206,7 @@ type s3Login struct {
 }
 
 func newS3Login(ctx context.Context, c s3Config, env Env) (*s3Login, error) {
-	l := &s3Login{config: c, env: env, secrets: env.Secrets}
+	l := &s3Login{config: c, env: env}
 	var err error
 	l.provider, err = l.build(ctx)
 	return l, err
@@ -230,23 +230,17 @@ func (l *s3Login) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 // quote quotes the services that give credentials.
-func (l *s3Login) quote() quoter { return quoter{l.secrets, l.tokenFile()} }
+func (l *s3Login) quote() quoter { return quoter{l.env.Secrets, l.tokenFile()} }
 
 // tokenFile is the file of the web identity's token, if there is one.
 func (l *s3Login) tokenFile() string {
-	if l.config.auth.tokenFile != "" {
-		return l.config.auth.tokenFile
-	}
-	name, _ := l.env.getenv("AWS_WEB_IDENTITY_TOKEN_FILE")
-	return name
+	return cmp.Or(l.config.auth.tokenFile, l.env.variable("AWS_WEB_IDENTITY_TOKEN_FILE"))
 }
 
 // note remembers what requests are signed with, and has it scrubbed. REQUIRES: l.mu.
 func (l *s3Login) note(creds aws.Credentials) {
-	if l.secrets != nil && (creds.SecretAccessKey != l.last.SecretAccessKey || creds.SessionToken != l.last.SessionToken) {
-		l.secrets.Add(secret.New(creds.AccessKeyID))
-		l.secrets.Add(secret.New(creds.SecretAccessKey))
-		l.secrets.Add(secret.New(creds.SessionToken))
+	if creds.SecretAccessKey != l.last.SecretAccessKey || creds.SessionToken != l.last.SessionToken {
+		l.env.tell(secret.New(creds.AccessKeyID), secret.New(creds.SecretAccessKey), secret.New(creds.SessionToken))
 	}
 	l.last = creds
 }
@@ -322,7 +316,7 @@ func (l *s3Login) source(ctx context.Context, source s3Source) (aws.CredentialsP
 		return cfg.Credentials, err
 	}
 	// What the SDK would find in the environment is read through Env.
-	has := func(name string) bool { text, _ := l.env.getenv(name); return text != "" }
+	has := func(name string) bool { return l.env.variable(name) != "" }
 	switch {
 	case has("AWS_ACCESS_KEY_ID") && has("AWS_SECRET_ACCESS_KEY"):
 		return l.source(ctx, s3Environment)
@@ -343,9 +337,9 @@ func staticKeys(a s3Auth) (aws.Credentials, error) {
 
 // variables are the keys of the environment.
 func (l *s3Login) variables() (aws.Credentials, error) {
-	id, _ := l.env.getenv("AWS_ACCESS_KEY_ID")
-	key, _ := l.env.getenv("AWS_SECRET_ACCESS_KEY")
-	token, _ := l.env.getenv("AWS_SESSION_TOKEN")
+	id := l.env.variable("AWS_ACCESS_KEY_ID")
+	key := l.env.variable("AWS_SECRET_ACCESS_KEY")
+	token := l.env.variable("AWS_SESSION_TOKEN")
 	if id == "" || key == "" {
 		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")
 	}
@@ -354,14 +348,8 @@ func (l *s3Login) variables() (aws.Credentials, error) {
 
 // webIdentity exchanges the token in a file for a role's credentials at the token service.
 func (l *s3Login) webIdentity(ctx context.Context) (aws.CredentialsProvider, error) {
-	or := func(text, name string) string {
-		if text == "" {
-			text, _ = l.env.getenv(name)
-		}
-		return text
-	}
 	a := l.config.auth
-	file, role := l.tokenFile(), or(a.role, "AWS_ROLE_ARN")
+	file, role := l.tokenFile(), cmp.Or(a.role, l.env.variable("AWS_ROLE_ARN"))
 	if file == "" || role == "" {
 		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{}, errors.New("there is no web identity")
@@ -373,9 +361,7 @@ func (l *s3Login) webIdentity(ctx context.Context) (aws.CredentialsProvider, err
 	}
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.Retryer = aws.NopRetryer{} })
 	return stscreds.NewWebIdentityRoleProvider(client, role, stscreds.IdentityTokenFile(file), func(o *stscreds.WebIdentityRoleOptions) {
-		if o.RoleSessionName = or(a.session, "AWS_ROLE_SESSION_NAME"); o.RoleSessionName == "" {
-			o.RoleSessionName = "silt"
-		}
+		o.RoleSessionName = cmp.Or(a.session, l.env.variable("AWS_ROLE_SESSION_NAME"), "silt")
 	}), nil
 }
 
@@ -384,13 +370,13 @@ var containerHosts = []string{"169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 
 // instance asks the container's agent if there is one, else the machine's metadata service.
 func (l *s3Login) instance() (aws.CredentialsProvider, error) {
-	relative, _ := l.env.getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-	full, _ := l.env.getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+	relative := l.env.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+	full := l.env.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI")
 	if relative != "" {
 		full = "http://169.254.170.2" + relative
 	}
 	if full == "" {
-		endpoint, _ := l.env.getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+		endpoint := l.env.variable("AWS_EC2_METADATA_SERVICE_ENDPOINT")
 		return ec2rolecreds.New(func(o *ec2rolecreds.Options) {
 			o.Client = imds.New(imds.Options{Endpoint: endpoint, Retryer: aws.NopRetryer{}, HTTPClient: credentialsClient(l.env)})
 		}), nil
@@ -401,8 +387,8 @@ func (l *s3Login) instance() (aws.CredentialsProvider, error) {
 	}
 	return endpointcreds.New(full, func(o *endpointcreds.Options) {
 		o.Retryer, o.HTTPClient = aws.NopRetryer{}, credentialsClient(l.env)
-		o.AuthorizationToken, _ = l.env.getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-		if file, _ := l.env.getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); file != "" {
+		o.AuthorizationToken = l.env.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+		if file := l.env.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); file != "" {
 			o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {
 				text, err := option.ReadFile(file, maxTokenFile)
 				return strings.TrimSpace(string(text)), err
@@ -425,21 +411,13 @@ func (c s3Config) load(ctx context.Context, env Env, withCredentials bool) (aws.
 	if c.region != "" {
 		options = append(options, config.WithRegion(c.region))
 	}
-	profile := c.auth.profile
-	if profile == "" {
-		profile, _ = env.getenv("AWS_PROFILE")
-	}
-	if profile != "" {
+	if profile := cmp.Or(c.auth.profile, env.variable("AWS_PROFILE")); profile != "" {
 		options = append(options, config.WithSharedConfigProfile(profile))
 	}
-	credentials := c.auth.profileFile
-	if credentials == "" {
-		credentials, _ = env.getenv("AWS_SHARED_CREDENTIALS_FILE")
-	}
-	if credentials != "" {
+	if credentials := cmp.Or(c.auth.profileFile, env.variable("AWS_SHARED_CREDENTIALS_FILE")); credentials != "" {
 		options = append(options, config.WithSharedCredentialsFiles([]string{credentials}))
 	}
-	if file, _ := env.getenv("AWS_CONFIG_FILE"); file != "" {
+	if file := env.variable("AWS_CONFIG_FILE"); file != "" {
 		options = append(options, config.WithSharedConfigFiles([]string{file}))
 	}
 	if !withCredentials {
@@ -474,7 +452,7 @@ func s3Transport(env Env) (http.RoundTripper, error) {
 
 // s3Authorities are those that AWS_CA_BUNDLE names, which it does for AWS's SDKs too; nil, the system's, if there is no such variable.
 func s3Authorities(env Env) (*x509.CertPool, error) {
-	file, _ := env.getenv("AWS_CA_BUNDLE")
+	file := env.variable("AWS_CA_BUNDLE")
 	if file == "" {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -179,15 +180,10 @@ func (c s3Config) serviceURL() string {
 
 // s3Settings combines the options that the file gives for a place with the environment's standard variables.
 func s3Settings(p Place, g given, env Env) (s3Config, []*problem.Problem) {
-	r := &s3Reader{reader: reader{given: g}, env: env}
-	c := s3Config{place: p, allowHTTP: r.flag(r.variable("AWS_ALLOW_HTTP") == "true", s3AllowHTTP)}
+	r := &s3Reader{reader{given: g, env: env}}
+	c := s3Config{place: p, allowHTTP: r.flag(r.env.variable("AWS_ALLOW_HTTP") == "true", s3AllowHTTP)}
 	r.endpoint(&c)
-	c.region = r.text(s3Region)
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
-		if c.region == "" {
-			c.region = r.variable(name)
-		}
-	}
+	c.region = cmp.Or(r.text(s3Region), env.variable("AWS_REGION", "AWS_DEFAULT_REGION"))
 	r.addressing(&c)
 	r.encryption(&c)
 	c.requesterPays = r.flag(false, s3RequesterPays)
@@ -199,16 +195,7 @@ func s3Settings(p Place, g given, env Env) (s3Config, []*problem.Problem) {
 	return c, r.problems
 }
 
-type s3Reader struct {
-	reader
-	env Env
-}
-
-// variable returns a variable of the environment without blanks at its ends.
-func (r *s3Reader) variable(name string) string {
-	text, _ := r.env.getenv(name)
-	return strings.TrimSpace(text)
-}
+type s3Reader struct{ reader }
 
 // awsHost matches the hosts of AWS's own endpoints, and takes the region out of those that have one: s3.REGION.amazonaws.com,
 // s3-REGION..., s3.dualstack.REGION..., s3-fips.REGION..., bucket.vpce-ID.s3.REGION.vpce.amazonaws.com.
@@ -217,9 +204,9 @@ var awsHost = regexp.MustCompile(`(?i)(?:^|\.)s3(?:-fips)?(?:\.dualstack)?(?:[.-
 func (r *s3Reader) endpoint(c *s3Config) {
 	v, given := r.value(s3Endpoint)
 	text := strings.TrimSpace(v.Reveal())
-	if !given && r.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true" {
+	if !given && r.env.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true" {
 		for _, name := range []string{"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
-			if text = r.variable(name); text != "" {
+			if text = r.env.variable(name); text != "" {
 				v = option.Value{Key: name, Text: text}
 				break
 			}
