@@ -53,8 +53,7 @@ func newGCS(_ context.Context, c gcsConfig, env Env) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
-	return &gcs{config: c, client: client, tokens: tokens, now: env.now, quote: quoter{secrets: env.Secrets}, pageSize: gcsPage, partBytes: partSize}, nil
+	return &gcs{config: c, client: newClient(transport), tokens: tokens, now: env.now, quote: quoter{secrets: env.Secrets}, pageSize: gcsPage, partBytes: partSize}, nil
 }
 
 // A gcsObject is what silt asks of an object's resource.

@@ -343,8 +343,7 @@ func (k *gcsKeyring) fetch(ctx context.Context) (gcsAccess, error) {
 		scope = gcsCloudScope
 	}
 	w := &gcsWatch{ctx: ctx, base: k.transport, quote: quoter{secrets: k.env.Secrets}}
-	client := &http.Client{Transport: w, CheckRedirect: noRedirect}
-	creds, err := google.CredentialsFromJSONWithTypeAndParams(context.WithValue(ctx, oauth2.HTTPClient, client), text,
+	creds, err := google.CredentialsFromJSONWithTypeAndParams(context.WithValue(ctx, oauth2.HTTPClient, newClient(w)), text,
 		google.CredentialsType(c.Type), google.CredentialsParams{Scopes: []string{scope}})
 	var token *oauth2.Token
 	if err == nil {
@@ -358,9 +357,6 @@ func (k *gcsKeyring) fetch(ctx context.Context) (gcsAccess, error) {
 	}
 	return gcsAccess{secret.New(token.AccessToken), token.Expiry}, nil
 }
-
-// noRedirect gives a redirect back as the answer: no token server sends elsewhere what is meant for it.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // A gcsWatch sends the requests of Google's library, which leaves the context out of some and the causes out of its errors: it remembers what
 // became of the last request.
@@ -467,7 +463,7 @@ func (m *gcsMetadataServer) fetch(ctx context.Context) (gcsAccess, error) {
 	}
 	req.Header.Set("Metadata-Flavor", "Google")
 	w := &gcsWatch{ctx: ctx, base: m.transport}
-	resp, err := (&http.Client{Transport: w, CheckRedirect: noRedirect}).Do(req)
+	resp, err := newClient(w).Do(req)
 	if err != nil {
 		if m.why != "" && ctx.Err() == nil {
 			return gcsAccess{}, &gcsTokenError{text: m.why, failure: failure{kind: loggedOut}}

@@ -433,7 +433,7 @@ func (c s3Config) load(ctx context.Context, env Env, withCredentials bool) (aws.
 // credentialsClient asks services that give credentials. They are asked once an hour: no connection is kept for that.
 func credentialsClient(env Env) config.HTTPClient {
 	if env.Transport != nil {
-		return s3HTTPClient(env.Transport)
+		return newClient(env.Transport)
 	}
 	// One that the SDK can build on: it adds the authorities of AWS_CA_BUNDLE.
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
@@ -469,11 +469,6 @@ func s3Authorities(env Env) (*x509.CertPool, error) {
 
 // maxAuthorities is the largest file of certificates that is read.
 const maxAuthorities = 8 << 20
-
-// s3HTTPClient follows no redirect: S3's answer to a request for a bucket of another region is one, and a signature fits one host.
-func s3HTTPClient(t http.RoundTripper) *http.Client {
-	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
 
 // signBodies has the signature hold the body of every request.
 func signBodies(stack *middleware.Stack) error {
@@ -512,7 +507,7 @@ func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
 		}
 		o.UsePathStyle = c.pathStyle
 		o.EndpointOptions.DisableHTTPS = c.insecure
-		o.HTTPClient = s3HTTPClient(transport)
+		o.HTTPClient = newClient(transport)
 		o.Retryer = aws.NopRetryer{}
 		o.RetryMaxAttempts = 1
 		// Checksums in trailers are more than many stores understand that speak S3's protocol. What is written is safe without them: the
