@@ -31,25 +31,6 @@ func (f *s3Fake) signedBy(id, token string) {
 	}
 }
 
-// login returns a backend for the fake that logs in as g says.
-func (f *s3Fake) login(t *testing.T, g given, env Env) (*s3Backend, error) {
-	t.Helper()
-	if g == nil {
-		g = given{}
-	}
-	g[s3Endpoint] = option.Value{Key: s3Endpoint, Text: f.URL}
-	c, problems := s3Settings(s3FakePlace, g, env)
-	if len(problems) > 0 {
-		t.Fatal(problems[0])
-	}
-	b, err := newS3(background, c, env)
-	if err != nil {
-		return nil, err
-	}
-	t.Cleanup(b.(*s3Backend).client.Options().HTTPClient.(*http.Client).CloseIdleConnections)
-	return b.(*s3Backend), nil
-}
-
 // credentialsServer is what gives credentials: a token service, an agent of containers, a machine's metadata service.
 func credentialsServer(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) *httptest.Server {
 	srv := httptest.NewServer(http.HandlerFunc(answer))
@@ -106,13 +87,13 @@ func TestS3Logins(t *testing.T) {
 	}{
 		{"keys of the file", s3Given(s3AccessKey, "FILE", s3SecretKey, "canary-key"), s3Env("AWS_ACCESS_KEY_ID", "x", "AWS_SECRET_ACCESS_KEY", "y"), "FILE", ""},
 		{"temporary keys of the file", s3Given(s3AccessKey, "FILE", s3SecretKey, "canary-key", s3SessionToken, "canary-token"), noEnv, "FILE", "canary-token"},
-		{"the environment", nil, s3Env("AWS_ACCESS_KEY_ID", "ENV", "AWS_SECRET_ACCESS_KEY", "canary-key", "AWS_SESSION_TOKEN", "canary-token"), "ENV", "canary-token"},
+		{"the environment", given{}, s3Env("AWS_ACCESS_KEY_ID", "ENV", "AWS_SECRET_ACCESS_KEY", "canary-key", "AWS_SESSION_TOKEN", "canary-token"), "ENV", "canary-token"},
 		{"a profile of the file", s3Given(s3Profile, "p"), s3Env("AWS_SHARED_CREDENTIALS_FILE", profile, "AWS_ACCESS_KEY_ID", "x", "AWS_SECRET_ACCESS_KEY", "y"), "PROFILE", "canary-token"},
 		{"a profile and its file", s3Given(s3Profile, "p", s3ProfileFile, profile), noEnv, "PROFILE", "canary-token"},
-		{"a profile of the environment", nil, s3Env("AWS_SHARED_CREDENTIALS_FILE", profile, "AWS_PROFILE", "p"), "PROFILE", "canary-token"},
-		{"the default profile", nil, s3Env("AWS_SHARED_CREDENTIALS_FILE", profile), "DEFAULT", ""},
+		{"a profile of the environment", given{}, s3Env("AWS_SHARED_CREDENTIALS_FILE", profile, "AWS_PROFILE", "p"), "PROFILE", "canary-token"},
+		{"the default profile", given{}, s3Env("AWS_SHARED_CREDENTIALS_FILE", profile), "DEFAULT", ""},
 		{"a web identity of the file", s3Given(s3TokenFile, token, s3RoleARN, "arn:aws:iam::1:role/r"), noEnv, "WEB", "canary-token"},
-		{"a web identity of the environment", nil, s3Env("AWS_WEB_IDENTITY_TOKEN_FILE", token, "AWS_ROLE_ARN", "arn:aws:iam::1:role/r"), "WEB", "canary-token"},
+		{"a web identity of the environment", given{}, s3Env("AWS_WEB_IDENTITY_TOKEN_FILE", token, "AWS_ROLE_ARN", "arn:aws:iam::1:role/r"), "WEB", "canary-token"},
 		{"the container's role", s3Given(s3Providers, "ContainerCredentialsProvider"),
 			s3Env("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", agentToken), "CONTAINER", "canary-token"},
 		{"the machine's role", s3Given(s3Providers, "IAMInstanceCredentialsProvider"), s3Env("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.URL), "MACHINE", "canary-token"},
@@ -123,7 +104,7 @@ func TestS3Logins(t *testing.T) {
 			f := newS3Fake(t)
 			f.signedBy(test.id, test.token)
 			test.env.Secrets = &secret.Scrubber{}
-			b, err := f.login(t, test.given, test.env)
+			b, err := f.open(t, test.given, test.env)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +129,7 @@ func TestS3WithoutASignature(t *testing.T) {
 		signed = signed || r.Header.Get("Authorization") != ""
 		return false
 	}
-	b, err := f.login(t, s3Given(s3SkipSignature, "true"), s3Env("AWS_ACCESS_KEY_ID", "x", "AWS_SECRET_ACCESS_KEY", "y"))
+	b, err := f.open(t, s3Given(s3SkipSignature, "true"), s3Env("AWS_ACCESS_KEY_ID", "x", "AWS_SECRET_ACCESS_KEY", "y"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,9 +164,9 @@ func TestS3LoginsThatFail(t *testing.T) {
 		want  kind
 	}{
 		{"no keys in the environment", "", s3Given(s3Providers, "EnvironmentVariableCredentialsProvider"), noEnv, loggedOut},
-		{"the token service says no", denied.URL, nil, s3Env(web...), loggedOut},
-		{"the token service is down", down.URL, nil, s3Env(web...), refused},
-		{"the token service is not there", closed.URL, nil, s3Env(web...), refused},
+		{"the token service says no", denied.URL, given{}, s3Env(web...), loggedOut},
+		{"the token service is down", down.URL, given{}, s3Env(web...), refused},
+		{"the token service is not there", closed.URL, given{}, s3Env(web...), refused},
 		{"the token's file is not there", denied.URL, s3Given(s3TokenFile, "/nonexistent/token", s3RoleARN, "arn"), noEnv, loggedOut},
 		{"the machine's service is not there", "", s3Given(s3Providers, "IAMInstanceCredentialsProvider"), s3Env("AWS_EC2_METADATA_SERVICE_ENDPOINT", closed.URL), refused},
 	} {
@@ -194,7 +175,7 @@ func TestS3LoginsThatFail(t *testing.T) {
 				t.Setenv("AWS_ENDPOINT_URL_STS", test.sts)
 			}
 			f := newS3Fake(t)
-			b, err := f.login(t, test.given, test.env)
+			b, err := f.open(t, test.given, test.env)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +192,7 @@ func TestS3LoginsThatFail(t *testing.T) {
 
 func TestS3ProfileThatIsNotThere(t *testing.T) {
 	f := newS3Fake(t)
-	_, err := f.login(t, s3Given(s3Profile, "nobody"), noEnv)
+	_, err := f.open(t, s3Given(s3Profile, "nobody"), noEnv)
 	if p := problem.Of(err); len(p) != 1 || p[0].Code != problem.InvalidValue {
 		t.Errorf("got %v", err)
 	}
@@ -259,7 +240,7 @@ func TestS3RotatedKey(t *testing.T) {
 	g := s3Given(s3SecretKey, "key")
 	g[s3AccessKey] = option.Value{Key: s3AccessKey, IsSecret: true, Secret: secret.Renewable("old-secret", origin)}
 	f := newS3Fake(t)
-	b, err := f.login(t, g, noEnv)
+	b, err := f.open(t, g, noEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +267,7 @@ func TestS3RotatedProfile(t *testing.T) {
 	file := writeFile(t, "credentials", fmt.Sprintf(text, "OLD"))
 	f := newS3Fake(t)
 	f.signedBy("NEW", "")
-	b, err := f.login(t, nil, s3Env("AWS_SHARED_CREDENTIALS_FILE", file))
+	b, err := f.open(t, given{}, s3Env("AWS_SHARED_CREDENTIALS_FILE", file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -58,24 +57,25 @@ func newS3Fake(t *testing.T) *s3Fake {
 	return f
 }
 
-// backend returns a backend for the fake, with more options on top of the keys and the endpoint.
+// backend returns a backend for the fake, with more options on top of a key.
 func (f *s3Fake) backend(t *testing.T, more ...string) *s3Backend {
 	t.Helper()
-	b, err := f.open(t, more...)
+	b, err := f.open(t, s3Given(append([]string{s3AccessKey, "id", s3SecretKey, "key"}, more...)...), noEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-func (f *s3Fake) open(t *testing.T, more ...string) (*s3Backend, error) {
+// open returns a backend for the fake that logs in as g and env say.
+func (f *s3Fake) open(t *testing.T, g given, env Env) (*s3Backend, error) {
 	t.Helper()
-	g := s3Given(append([]string{s3AccessKey, "id", s3SecretKey, "key", s3Endpoint, f.URL}, more...)...)
-	c, problems := s3Settings(s3FakePlace, g, noEnv)
+	g[s3Endpoint] = option.Value{Key: s3Endpoint, Text: f.URL}
+	c, problems := s3Settings(s3FakePlace, g, env)
 	if len(problems) > 0 {
 		t.Fatal(problems[0])
 	}
-	b, err := newS3(context.Background(), c, noEnv)
+	b, err := newS3(background, c, env)
 	if err != nil {
 		return nil, err
 	}
