@@ -68,7 +68,7 @@ var reveals = map[string]string{
 	"internal/config/config.go walker.path":            "a path",
 	"internal/config/reference.go resolution.resolve":  "the text of a value, for what is checked of it",
 	"internal/cloud/s3_auth.go staticKeys":             "the keys, for the SDK to sign with",
-	"internal/cloud/s3_auth.go s3Reader.providers":     "names of classes",
+	"internal/cloud/s3_login.go s3Reader.providers":    "names of classes",
 	"internal/cloud/s3_options.go s3Settings":          "compared with etag",
 	"internal/cloud/s3_options.go s3Reader.endpoint":   "a URL",
 	"internal/cloud/s3_options.go s3Reader.encryption": "compared with the algorithms",

@@ -195,7 +195,7 @@ type azureMetadata struct {
 	transport azureTransport
 }
 
-// maxToken is the longest answer that can be a token's.
+// maxToken is the size of the longest file, and answer of a service, that can hold a token.
 const maxToken = 1 << 20
 
 // GetToken implements azcore.TokenCredential.

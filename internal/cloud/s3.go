@@ -3,18 +3,25 @@ package cloud
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/siltlake/silt/internal/option"
+	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 )
 
@@ -49,6 +56,96 @@ type s3Encryption struct {
 	algorithm types.ServerSideEncryption
 	kmsKey    *string // nil: the account's default key
 	bucketKey *bool
+}
+
+// newS3 returns the backend of a place.
+func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
+	cfg, err := c.load(ctx, env, false)
+	if err != nil {
+		return nil, problem.New(problem.InvalidValue, "the configuration of AWS cannot be used").Because(err).
+			Fix("see the files in ~/.aws, AWS_PROFILE and aws_profile")
+	}
+	if cfg.Region == "" {
+		return nil, c.noRegion()
+	}
+	b := &s3Backend{place: c.place, sse: c.sse, now: env.now, quote: quoter{secrets: env.Secrets}}
+	if !c.auth.anonymous() {
+		if b.login, err = newS3Login(ctx, c, env); err != nil {
+			return nil, problem.New(problem.InvalidValue, "credentials of S3 cannot be read").Because(err)
+		}
+		b.quote = b.login.quote()
+	}
+	transport, err := s3Transport(env)
+	if err != nil {
+		return nil, err
+	}
+	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if b.login != nil {
+			o.Credentials = b.login
+		}
+		if c.endpoint != "" {
+			o.BaseEndpoint = aws.String(c.endpoint)
+		}
+		o.UsePathStyle = c.pathStyle
+		o.EndpointOptions.DisableHTTPS = c.insecure
+		o.HTTPClient = newClient(transport)
+		o.Retryer = aws.NopRetryer{}
+		o.RetryMaxAttempts = 1
+		// Checksums in trailers are more than many stores understand that speak S3's protocol. What is written is safe without them: the
+		// signature holds the body's SHA-256, and the store refuses what does not fit it. Over TLS the SDK would leave that out.
+		o.APIOptions = append(o.APIOptions, signBodies)
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		if c.requesterPays {
+			o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue("x-amz-request-payer", "requester"))
+		}
+	})
+	// A profile may name an endpoint, too.
+	if e := b.client.Options().BaseEndpoint; e != nil && !c.allowHTTP {
+		if u, err := url.Parse(*e); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+			return nil, problem.New(problem.Insecure, "the profile's endpoint_url asks %s by plain http", u.Host).
+				Fix("use https, or set allow_http: true if everyone on the network may read and change the table")
+		}
+	}
+	return b, nil
+}
+
+// s3Transport returns what sends requests.
+func s3Transport(env Env) (http.RoundTripper, error) {
+	if env.Transport != nil {
+		return env.Transport, nil
+	}
+	t := newTransport()
+	var err error
+	t.TLSClientConfig.RootCAs, err = s3Authorities(env)
+	return t, err
+}
+
+// s3Authorities are those that AWS_CA_BUNDLE names, which it does for AWS's SDKs too; nil, the system's, if there is no such variable.
+func s3Authorities(env Env) (*x509.CertPool, error) {
+	file := env.variable("AWS_CA_BUNDLE")
+	if file == "" {
+		return nil, nil
+	}
+	text, err := option.ReadFile(file, maxAuthorities)
+	if err != nil {
+		return nil, problem.New(problem.FileUnreadable, "AWS_CA_BUNDLE %s cannot be read", file).Because(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, problem.New(problem.InvalidValue, "AWS_CA_BUNDLE: %s holds no PEM certificate", file)
+	}
+	return roots, nil
+}
+
+// maxAuthorities is the largest file of certificates that is read.
+const maxAuthorities = 8 << 20
+
+// signBodies has the signature hold the body of every request.
+func signBodies(stack *middleware.Stack) error {
+	m := &v4.ComputePayloadSHA256{}
+	_, err := stack.Finalize.Swap(m.ID(), m)
+	return err
 }
 
 func (b *s3Backend) put(ctx context.Context, key string, data []byte, ifAbsent bool) error {

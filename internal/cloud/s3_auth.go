@@ -3,10 +3,8 @@ package cloud
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,185 +13,18 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/siltlake/silt/internal/option"
-	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
 )
-
-// An s3Source is one place where credentials can come from.
-type s3Source uint8
-
-const (
-	s3Default     s3Source = iota // what the AWS SDK finds
-	s3Static                      // the options' keys
-	s3Environment                 // AWS_ACCESS_KEY_ID, ...
-	s3FromProfile
-	s3WebIdentity
-	s3Instance // the container's or the machine's role
-	s3Anonymous
-)
-
-// String is the source's name in messages.
-func (s s3Source) String() string {
-	return [...]string{"default", "static", "environment", "profile", "web", "instance", "anonymous"}[s]
-}
-
-// s3Classes are the providers that Hadoop's fs.s3a.aws.credentials.provider names, without their packages: hadoop-aws's own (Hadoop's
-// "Authenticating with S3"), and those of AWS's SDKs for Java.
-var s3Classes = map[string]s3Source{
-	"SimpleAWSCredentialsProvider":            s3Static,
-	"TemporaryAWSCredentialsProvider":         s3Static,
-	"AnonymousAWSCredentialsProvider":         s3Anonymous,
-	"AnonymousAWSCredentials":                 s3Anonymous,
-	"AnonymousCredentialsProvider":            s3Anonymous,
-	"EnvironmentVariableCredentialsProvider":  s3Environment,
-	"IAMInstanceCredentialsProvider":          s3Instance,
-	"InstanceProfileCredentialsProvider":      s3Instance,
-	"ContainerCredentialsProvider":            s3Instance,
-	"EC2ContainerCredentialsProviderWrapper":  s3Instance,
-	"WebIdentityTokenCredentialsProvider":     s3WebIdentity,
-	"WebIdentityTokenFileCredentialsProvider": s3WebIdentity,
-	"ProfileAWSCredentialsProvider":           s3FromProfile,
-	"ProfileCredentialsProvider":              s3FromProfile,
-	"DefaultAWSCredentialsProviderChain":      s3Default,
-	"DefaultCredentialsProvider":              s3Default,
-}
-
-// s3Packages are the packages of s3Classes.
-var s3Packages = []string{"", "org.apache.hadoop.fs.s3a", "org.apache.hadoop.fs.s3a.auth", "com.amazonaws.auth", "com.amazonaws.auth.profile",
-	"software.amazon.awssdk.auth.credentials"}
-
-// An s3Auth says where credentials come from, in order.
-type s3Auth struct {
-	sources              []s3Source
-	keyID, key, token    secret.Secret
-	profile, profileFile string
-	// Those of a web identity that are empty are the environment's.
-	tokenFile, role, session string
-}
-
-// anonymous says that requests are not signed.
-func (a s3Auth) anonymous() bool { return slices.Equal(a.sources, []s3Source{s3Anonymous}) }
-
-// s3Needs are the options that one source has, the one that it cannot do without first.
-var s3Needs = []struct {
-	source  s3Source
-	options []string
-}{
-	{s3Static, []string{s3AccessKey, s3SecretKey, s3SessionToken}},
-	{s3FromProfile, []string{s3Profile, s3ProfileFile}},
-	{s3WebIdentity, []string{s3TokenFile, s3RoleARN, s3RoleSession}},
-}
-
-// login reads where credentials come from. Options of a login that would not be used are an error, and so is half of one.
-func (r *s3Reader) login() s3Auth {
-	a := s3Auth{
-		keyID: r.secret(s3AccessKey), key: r.secret(s3SecretKey), token: r.secret(s3SessionToken),
-		profile: r.text(s3Profile), profileFile: r.text(s3ProfileFile),
-		tokenFile: r.text(s3TokenFile), role: r.text(s3RoleARN), session: r.text(s3RoleSession),
-	}
-	listed, isListed := r.providers()
-	a.sources = listed
-	for _, need := range s3Needs {
-		v, given := r.value(need.options...)
-		switch {
-		case !given:
-		case isListed && !slices.Contains(listed, need.source):
-			r.report(v, problem.Conflict, "%s is given, and no provider in %s uses it", v.Key, s3Providers).Fix("remove one of them")
-		case !isListed && len(a.sources) > 0:
-			r.report(v, problem.Conflict, "%s is one login too many", v.Key).Fix("leave one: keys, a profile, a web identity or aws_skip_signature")
-		case !isListed:
-			a.sources = []s3Source{need.source}
-		}
-	}
-	if skip, ok := r.value(s3SkipSignature); ok && r.flag(false, s3SkipSignature) {
-		if len(a.sources) > 0 && !a.anonymous() {
-			r.report(skip, problem.Conflict, "%s is true, and there is a login", skip.Key).Fix("remove one of them")
-		}
-		a.sources = []s3Source{s3Anonymous}
-	}
-	if len(a.sources) == 0 {
-		a.sources = []s3Source{s3Default}
-	}
-	r.whole(a, isListed)
-	return a
-}
-
-// whole reports what is missing of a login.
-func (r *s3Reader) whole(a s3Auth, isListed bool) {
-	missing := func(name, hint string) {
-		v, _ := r.value(append(s3Needs[0].options, s3TokenFile, s3RoleARN, s3RoleSession, s3Providers)...)
-		r.report(v, problem.MissingOption, "%s is missing", name).Fix("%s", hint)
-	}
-	switch keys := "give the id of the key and the key itself"; {
-	case !slices.Contains(a.sources, s3Static):
-	case a.keyID.IsZero() && a.key.IsZero() && a.token.IsZero() && isListed && len(a.sources) > 1: // others may have some
-	case a.keyID.IsZero():
-		missing(s3AccessKey, keys)
-	case a.key.IsZero():
-		missing(s3SecretKey, keys)
-	}
-	if slices.Contains(a.sources, s3WebIdentity) && len(a.sources) == 1 {
-		for _, need := range []struct{ text, option, variable string }{
-			{a.tokenFile, s3TokenFile, "AWS_WEB_IDENTITY_TOKEN_FILE"}, {a.role, s3RoleARN, "AWS_ROLE_ARN"},
-		} {
-			if need.text == "" && r.env.variable(need.variable) == "" {
-				missing(need.option, "a web identity is a token in a file and the role that it takes")
-			}
-		}
-	}
-}
-
-// providers reads fs.s3a.aws.credentials.provider.
-func (r *s3Reader) providers() (sources []s3Source, ok bool) {
-	v, ok := r.value(s3Providers)
-	if !ok {
-		return nil, false
-	}
-	split := func(c rune) bool { return c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-	for _, class := range strings.FieldsFunc(v.Reveal(), split) {
-		pkg, name := "", class
-		if i := strings.LastIndexByte(class, '.'); i >= 0 {
-			pkg, name = class[:i], class[i+1:]
-		}
-		source, known := s3Classes[name]
-		switch {
-		case known && slices.Contains(s3Packages, pkg):
-			if !slices.Contains(sources, source) {
-				sources = append(sources, source)
-			}
-		case name == "AssumedRoleCredentialProvider":
-			r.report(v, problem.Unsupported, "%s: %s is not supported", v.Key, class).
-				Fix("name the role in a profile (role_arn and source_profile in ~/.aws/config) and the profile by aws_profile")
-		default:
-			q := r.report(v, problem.Unsupported, "%s: silt does not know the provider %s", v.Key, class)
-			q.Fix("remove it: silt finds credentials as the AWS SDKs do, and in fs.s3a.access.key and fs.s3a.secret.key")
-			if near := problem.Nearest(name, slices.Sorted(maps.Keys(s3Classes))); near != "" {
-				q.Fix("did you mean %s?", near)
-			}
-		}
-	}
-	if len(sources) == 0 && len(r.problems) == 0 {
-		r.report(v, problem.InvalidValue, "%s names no provider", v.Key).Fix("remove it, or name a class")
-	}
-	if len(sources) > 1 && slices.Contains(sources, s3Anonymous) {
-		r.report(v, problem.Conflict, "%s has a provider that does not sign beside others", v.Key).Fix("leave it alone, or leave it out")
-	}
-	return sources, true
-}
 
 // An s3Login gives the credentials that requests are signed with, and can take new ones.
 type s3Login struct {
@@ -237,34 +68,41 @@ func (l *s3Login) tokenFile() string {
 	return cmp.Or(l.config.auth.tokenFile, l.env.variable("AWS_WEB_IDENTITY_TOKEN_FILE"))
 }
 
-// note remembers what requests are signed with, and has it scrubbed. REQUIRES: l.mu.
-func (l *s3Login) note(creds aws.Credentials) {
-	if creds.SecretAccessKey != l.last.SecretAccessKey || creds.SessionToken != l.last.SessionToken {
+// note remembers what requests are signed with, has it scrubbed, and says whether it is other than before. REQUIRES: l.mu.
+func (l *s3Login) note(creds aws.Credentials) (changed bool) {
+	keys := func(c aws.Credentials) [3]string {
+		return [...]string{c.AccessKeyID, c.SecretAccessKey, c.SessionToken}
+	}
+	if changed = keys(creds) != keys(l.last); changed {
 		l.env.tell(secret.New(creds.AccessKeyID), secret.New(creds.SecretAccessKey), secret.New(creds.SessionToken))
 	}
 	l.last = creds
+	return changed
 }
 
 // renew reads everything anew: references to secrets, files, the token service.
 func (l *s3Login) renew(ctx context.Context) (changed bool, err error) {
-	a := l.config.auth
-	if _, err := secret.Renew(ctx, a.keyID, a.key, a.token); err != nil {
-		return false, &s3LoginError{err, l.quote()}
-	}
-	provider, err := l.build(ctx)
-	if err != nil {
-		return false, &s3LoginError{err, l.quote()}
-	}
-	creds, err := provider.Retrieve(ctx)
+	provider, creds, err := l.anew(ctx)
 	if err != nil {
 		return false, &s3LoginError{err, l.quote()}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	changed = creds.AccessKeyID != l.last.AccessKeyID || creds.SecretAccessKey != l.last.SecretAccessKey || creds.SessionToken != l.last.SessionToken
 	l.provider = provider
-	l.note(creds)
-	return changed, nil
+	return l.note(creds), nil
+}
+
+func (l *s3Login) anew(ctx context.Context) (aws.CredentialsProvider, aws.Credentials, error) {
+	a := l.config.auth
+	if _, err := secret.Renew(ctx, a.keyID, a.key, a.token); err != nil {
+		return nil, aws.Credentials{}, err
+	}
+	provider, err := l.build(ctx)
+	if err != nil {
+		return nil, aws.Credentials{}, err
+	}
+	creds, err := provider.Retrieve(ctx)
+	return provider, creds, err
 }
 
 // renewBefore is how long before they expire temporary credentials are replaced.
@@ -293,9 +131,6 @@ func (c s3Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 			return creds, nil
 		}
 		errs = append(errs, err)
-	}
-	if len(errs) == 1 {
-		return aws.Credentials{}, errs[0]
 	}
 	return aws.Credentials{}, errors.Join(errs...)
 }
@@ -390,20 +225,16 @@ func (l *s3Login) instance() (aws.CredentialsProvider, error) {
 		o.AuthorizationToken = l.env.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN")
 		if file := l.env.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); file != "" {
 			o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {
-				text, err := option.ReadFile(file, maxTokenFile)
+				text, err := option.ReadFile(file, maxToken)
 				return strings.TrimSpace(string(text)), err
 			})
 		}
 	}), nil
 }
 
-// maxTokenFile is the largest file of a token that is read.
-const maxTokenFile = 1 << 20
-
 // load reads what the AWS SDKs read on every machine: variables and the files in ~/.aws; withCredentials finds credentials, too.
 func (c s3Config) load(ctx context.Context, env Env, withCredentials bool) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
-		config.WithLogger(logging.Nop{}), // the SDK's own writes to stderr, past the scrubber
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), config.WithHTTPClient(credentialsClient(env)),
 		// The SDK's own would write what connections end with to standard error, past whoever looks at what goes there.
 		config.WithLogger(logging.Nop{}),
@@ -437,94 +268,4 @@ func credentialsClient(env Env) config.HTTPClient {
 	}
 	// One that the SDK can build on: it adds the authorities of AWS_CA_BUNDLE.
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })
-}
-
-// s3Transport returns what sends requests.
-func s3Transport(env Env) (http.RoundTripper, error) {
-	if env.Transport != nil {
-		return env.Transport, nil
-	}
-	t := newTransport()
-	var err error
-	t.TLSClientConfig.RootCAs, err = s3Authorities(env)
-	return t, err
-}
-
-// s3Authorities are those that AWS_CA_BUNDLE names, which it does for AWS's SDKs too; nil, the system's, if there is no such variable.
-func s3Authorities(env Env) (*x509.CertPool, error) {
-	file := env.variable("AWS_CA_BUNDLE")
-	if file == "" {
-		return nil, nil
-	}
-	text, err := option.ReadFile(file, maxAuthorities)
-	if err != nil {
-		return nil, problem.New(problem.FileUnreadable, "AWS_CA_BUNDLE %s cannot be read", file).Because(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, problem.New(problem.InvalidValue, "AWS_CA_BUNDLE: %s holds no PEM certificate", file)
-	}
-	return roots, nil
-}
-
-// maxAuthorities is the largest file of certificates that is read.
-const maxAuthorities = 8 << 20
-
-// signBodies has the signature hold the body of every request.
-func signBodies(stack *middleware.Stack) error {
-	m := &v4.ComputePayloadSHA256{}
-	_, err := stack.Finalize.Swap(m.ID(), m)
-	return err
-}
-
-// newS3 returns the backend of a place.
-func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
-	cfg, err := c.load(ctx, env, false)
-	if err != nil {
-		return nil, problem.New(problem.InvalidValue, "the configuration of AWS cannot be used").Because(err).
-			Fix("see the files in ~/.aws, AWS_PROFILE and aws_profile")
-	}
-	if cfg.Region == "" {
-		return nil, c.noRegion()
-	}
-	b := &s3Backend{place: c.place, sse: c.sse, now: env.now, quote: quoter{secrets: env.Secrets}}
-	if !c.auth.anonymous() {
-		if b.login, err = newS3Login(ctx, c, env); err != nil {
-			return nil, problem.New(problem.InvalidValue, "credentials of S3 cannot be read").Because(err)
-		}
-		b.quote = b.login.quote()
-	}
-	transport, err := s3Transport(env)
-	if err != nil {
-		return nil, err
-	}
-	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
-		if b.login != nil {
-			o.Credentials = b.login
-		}
-		if c.endpoint != "" {
-			o.BaseEndpoint = aws.String(c.endpoint)
-		}
-		o.UsePathStyle = c.pathStyle
-		o.EndpointOptions.DisableHTTPS = c.insecure
-		o.HTTPClient = newClient(transport)
-		o.Retryer = aws.NopRetryer{}
-		o.RetryMaxAttempts = 1
-		// Checksums in trailers are more than many stores understand that speak S3's protocol. What is written is safe without them: the
-		// signature holds the body's SHA-256, and the store refuses what does not fit it. Over TLS the SDK would leave that out.
-		o.APIOptions = append(o.APIOptions, signBodies)
-		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		if c.requesterPays {
-			o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue("x-amz-request-payer", "requester"))
-		}
-	})
-	// A profile may name an endpoint, too.
-	if e := b.client.Options().BaseEndpoint; e != nil && !c.allowHTTP {
-		if u, err := url.Parse(*e); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-			return nil, problem.New(problem.Insecure, "the profile's endpoint_url asks %s by plain http", u.Host).
-				Fix("use https, or set allow_http: true if everyone on the network may read and change the table")
-		}
-	}
-	return b, nil
 }

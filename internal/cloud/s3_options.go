@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -308,13 +307,4 @@ func (r *s3Reader) encryption(c *s3Config) {
 func (c s3Config) noRegion() *problem.Problem {
 	return problem.New(problem.MissingOption, "the region of %s is not known", c.place.Text).
 		Fix("set fs.s3a.endpoint.region (or aws_region) in sink.storageOptions, or AWS_REGION")
-}
-
-// String has no secret in it.
-func (c s3Config) String() string {
-	where := c.endpoint
-	if where == "" {
-		where = "AWS, region " + c.region
-	}
-	return fmt.Sprintf("bucket %s at %s", c.place.Bucket, where)
 }

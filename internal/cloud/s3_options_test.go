@@ -12,6 +12,11 @@ import (
 	"github.com/siltlake/silt/internal/secret"
 )
 
+// String is the source's name in the tables of these tests.
+func (s s3Source) String() string {
+	return [...]string{"default", "static", "environment", "profile", "web", "instance", "anonymous"}[s]
+}
+
 // s3Env is an environment of names and values in turn.
 func s3Env(pairs ...string) Env {
 	m := map[string]string{}
