@@ -166,6 +166,8 @@ type azureUpload struct {
 	lead [16]byte
 }
 
+func (a *azure) partsInOrder() bool { return false }
+
 func (a *azure) begin(_ context.Context, key string) (multipart, error) {
 	u := &azureUpload{a: a, key: key}
 	if _, err := rand.Read(u.lead[:]); err != nil {

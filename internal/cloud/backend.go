@@ -25,6 +25,8 @@ type backend interface {
 
 	// begin begins an upload in parts. Two uploads of one key never share a part.
 	begin(ctx context.Context, key string) (multipart, error)
+	// partsInOrder says that each part of an upload has to be there before the next is sent; else sendingParts of them are sent at once.
+	partsInOrder() bool
 	// clean gives up the unfinished uploads below folder that were begun before the given time, and returns how many. A cloud in which they
 	// expire by themselves returns 0.
 	clean(ctx context.Context, folder string, before time.Time) (int, error)
@@ -35,10 +37,11 @@ type backend interface {
 	renew(ctx context.Context) (changed bool, err error)
 }
 
-// A multipart is an upload in parts. Its calls come one after the other, each an attempt that may be repeated with the same arguments until
-// it succeeds, or fails with kind uploadGone.
+// A multipart is an upload in parts. Each call is an attempt that may be repeated with the same arguments until it succeeds, or fails with
+// kind uploadGone. Calls of part may be concurrent, unless the backend wants parts in order; all have succeeded when finish is called, and all
+// have returned when cancel is.
 type multipart interface {
-	// part sends part n, counted from 0, of exactly partSize bytes.
+	// part sends part n, counted from 0, of partSize bytes; fewer only in the last one, where parts may come in any order.
 	part(ctx context.Context, n int, data []byte) error
 	// finish sends what is left, fewer than partSize bytes and possibly none, as part n, and makes the object, if its key has none yet
 	// (failure kind exists).

@@ -49,6 +49,7 @@ type fake struct {
 	pageSize int
 	// byFolder lists as accounts of Azure do that have a hierarchical namespace.
 	byFolder bool
+	inOrder  bool // parts are taken one after the other
 
 	mu       sync.Mutex
 	n        int // requests
@@ -225,6 +226,8 @@ type fakeUpload struct {
 	parts map[int][]byte
 }
 
+func (b *fake) partsInOrder() bool { return b.inOrder }
+
 func (b *fake) begin(ctx context.Context, key string) (multipart, error) {
 	u := &fakeUpload{b, key, map[int][]byte{}}
 	_, err := b.request(ctx, "begin "+key, false, func() error { b.uploads[u] = true; return nil })
@@ -239,7 +242,7 @@ func (u *fakeUpload) part(ctx context.Context, n int, data []byte) error {
 		if !u.b.uploads[u] {
 			return failWith(uploadGone, "NoSuchUpload")
 		}
-		if len(data) != partSize {
+		if len(data) > partSize || len(data) < partSize && u.b.inOrder {
 			return failWith(unworkable, fmt.Sprintf("a part of %d bytes", len(data)))
 		}
 		u.parts[n] = slices.Clone(data)

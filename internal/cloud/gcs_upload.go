@@ -25,6 +25,9 @@ type gcsUpload struct {
 	unsure bool
 }
 
+// partsInOrder implements backend: a session takes bytes from where it is.
+func (g *gcs) partsInOrder() bool { return true }
+
 // begin asks for a session. The object must not be there at the end; GCS may find out already now that it is.
 func (g *gcs) begin(ctx context.Context, key string) (multipart, error) {
 	req, err := g.request(ctx, http.MethodPost, "/upload", "", url.Values{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -23,9 +24,13 @@ type s3Upload struct {
 	key   string // relative to the place
 	token string
 	id    string // S3's
-	// parts are the entity tags that S3 gave, in order.
+
+	mu sync.Mutex
+	// parts are the entity tags that S3 gave, by number.
 	parts []types.CompletedPart
 }
+
+func (b *s3Backend) partsInOrder() bool { return false }
 
 // begin implements backend. An upload whose answer is lost stays behind without parts, for clean or for a lifecycle rule of the bucket.
 func (b *s3Backend) begin(ctx context.Context, key string) (multipart, error) {
@@ -54,7 +59,12 @@ func (u *s3Upload) part(ctx context.Context, n int, data []byte) error {
 	if err != nil {
 		return u.b.fail(s3UploadPart, err)
 	}
-	u.parts = append(u.parts[:n], types.CompletedPart{ETag: out.ETag, PartNumber: number})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for len(u.parts) <= n {
+		u.parts = append(u.parts, types.CompletedPart{})
+	}
+	u.parts[n] = types.CompletedPart{ETag: out.ETag, PartNumber: number}
 	return nil
 }
 

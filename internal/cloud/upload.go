@@ -10,9 +10,13 @@ import (
 	"github.com/siltlake/silt/internal/store"
 )
 
-// UploadMemory is the most that one upload holds, whatever the size of its object: the part that is being filled and the one that is being
-// sent.
-const UploadMemory = 2 * partSize
+// sendingParts is how many parts of an upload are sent at once, where the cloud takes them in any order: one more than what keeps the way
+// busy while the store answers.
+const sendingParts = 2
+
+// UploadMemory is the most that one upload holds, in bytes, whatever the size of its object: the part that is being filled and those that are
+// being sent.
+const UploadMemory = (1 + sendingParts) * partSize
 
 // cancelTime is how long the parts of an upload that failed are removed. What is left expires, or is cleaned.
 const cancelTime = 5 * time.Second
@@ -22,12 +26,12 @@ func (s *Store) Create(ctx context.Context, key string) (store.Upload, error) {
 	if err := begin(ctx, opUpload, key); err != nil {
 		return nil, err
 	}
-	u := &upload{s: s, key: key, sent: make(chan error, 1)}
+	u := &upload{s: s, key: key, begun: make(chan struct{}), sent: make(chan error, sendingParts)}
 	u.ctx, u.cancel = context.WithCancel(ctx)
 	return u, nil
 }
 
-// An upload gathers a part while the one before is sent. What fits into one part is put in one request.
+// An upload gathers a part while those before are sent. What fits into one part is put in one request.
 type upload struct {
 	s      *Store
 	key    string
@@ -36,11 +40,12 @@ type upload struct {
 
 	buf     []byte // the part that is being filled; nil: none
 	size    int64
-	parts   int        // handed over
-	sending bool       // a goroutine sends one; the next is handed over when it is done
-	sent    chan error // what became of it
-	mp      multipart  // begun by the goroutine that sends part 0; nil before
-	err     error      // the first error of a part
+	parts   int           // handed over, each to a goroutine
+	sending int           // of those that are not done
+	sent    chan error    // what became of each
+	mp      multipart     // begun by the goroutine that sends part 0; nil if that failed
+	begun   chan struct{} // closed: mp is there, or never will be
+	err     error         // the first error of a part
 	done    bool
 }
 
@@ -57,7 +62,7 @@ func (s *Store) giveBuffer(b []byte) {
 	}
 }
 
-// Write implements store.Upload. It waits for the part before if the next one is full.
+// Write implements store.Upload. It waits for a part that is being sent where no more may be.
 func (u *upload) Write(p []byte) (int, error) {
 	if u.done {
 		return 0, errClosed(opUpload, u.key)
@@ -80,13 +85,18 @@ func (u *upload) Write(p []byte) (int, error) {
 	return n, u.err
 }
 
-// handOver sends the full part in the background, after the one before.
+// handOver sends the full part in the background.
 func (u *upload) handOver() error {
-	if err := u.wait(); err != nil {
+	atOnce := sendingParts
+	if u.s.b.partsInOrder() {
+		atOnce = 1
+	}
+	if err := u.wait(atOnce - 1); err != nil {
 		return err
 	}
 	data, n := u.buf, u.parts
-	u.buf, u.sending = nil, true
+	u.buf = nil
+	u.sending++
 	u.parts++
 	go func() {
 		err := problem.Catch("uploading", func() error { return u.send(n, data) })
@@ -96,11 +106,11 @@ func (u *upload) handOver() error {
 	return nil
 }
 
-// wait waits for the part that is being sent.
-func (u *upload) wait() error {
-	if u.sending {
+// wait waits until at most so many parts are being sent.
+func (u *upload) wait(most int) error {
+	for u.sending > most {
 		err := <-u.sent
-		u.sending = false
+		u.sending--
 		if u.err == nil {
 			u.err = err
 		}
@@ -108,15 +118,27 @@ func (u *upload) wait() error {
 	return u.err
 }
 
-// send sends a part; before the first it begins the upload.
+// send sends a part; the first begins the upload, for which the others wait.
 func (u *upload) send(n int, data []byte) error {
-	if u.mp == nil {
-		r := u.s.do(u.ctx, 0, func(a *attempt) (err error) { u.mp, err = u.s.b.begin(a, u.key); return err })
-		if !r.ok() {
-			return u.failed(&r)
+	if n == 0 {
+		if err := u.start(); err != nil {
+			return err
 		}
 	}
+	if <-u.begun; u.mp == nil {
+		return nil // part 0 has the error
+	}
 	r := u.s.do(u.ctx, int64(len(data)), func(a *attempt) error { return u.mp.part(a, n, data) })
+	return u.failed(&r)
+}
+
+func (u *upload) start() error {
+	defer close(u.begun)
+	var mp multipart
+	r := u.s.do(u.ctx, 0, func(a *attempt) (err error) { mp, err = u.s.b.begin(a, u.key); return err })
+	if r.ok() {
+		u.mp = mp
+	}
 	return u.failed(&r)
 }
 
@@ -143,12 +165,12 @@ func (u *upload) Commit(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("upload %s: %w", u.key, err)
 	}
-	if u.parts > 0 && len(u.buf) == partSize {
+	if u.parts > 0 && (len(u.buf) == partSize || len(u.buf) > 0 && !u.s.b.partsInOrder()) {
 		if err := u.handOver(); err != nil {
 			return err
 		}
 	}
-	if err := u.wait(); err != nil {
+	if err := u.wait(0); err != nil {
 		return err
 	}
 	r = u.s.do(ctx, int64(len(u.buf)), func(a *attempt) error {
@@ -192,7 +214,7 @@ func (u *upload) Abort(ctx context.Context) error {
 func (u *upload) end(ctx context.Context, remove bool) error {
 	u.done = true
 	u.cancel()
-	_ = u.wait()
+	_ = u.wait(0)
 	u.s.giveBuffer(u.buf)
 	u.buf = nil
 	if !remove || u.mp == nil {

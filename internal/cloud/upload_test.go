@@ -1,10 +1,12 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +179,62 @@ func TestAnUploadThatLeftAPartOfItsObjectIsBegunAnew(t *testing.T) {
 			t.Errorf("got %v, want what another try may heal", err)
 		}
 	})
+}
+
+// A fullHouse is a backend whose parts are sent as slowly as it takes to see how many come at once.
+type fullHouse struct {
+	*fake
+	sending, most atomic.Int32
+}
+
+type fullUpload struct {
+	multipart
+	house *fullHouse
+}
+
+func (h *fullHouse) begin(ctx context.Context, key string) (multipart, error) {
+	mp, err := h.fake.begin(ctx, key)
+	return fullUpload{mp, h}, err
+}
+
+func (u fullUpload) part(ctx context.Context, n int, data []byte) error {
+	now := u.house.sending.Add(1)
+	defer u.house.sending.Add(-1)
+	for most := u.house.most.Load(); now > most && !u.house.most.CompareAndSwap(most, now); most = u.house.most.Load() {
+	}
+	time.Sleep(time.Second) // of a synctest bubble
+	return u.multipart.part(ctx, n, data)
+}
+
+func TestPartsAreSentAtOnceWhereTheCloudTakesThemInAnyOrder(t *testing.T) {
+	for _, inOrder := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			want := int32(sendingParts)
+			if inOrder {
+				want = 1
+			}
+			h := &fullHouse{fake: newFake()}
+			h.inOrder = inOrder
+			s := newTestStore(h)
+			data := make([]byte, 5*partSize+7)
+			for i := range data {
+				data[i] = byte(i >> 20)
+			}
+			u := create(t, s, "k")
+			if _, err := u.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := u.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Get(t.Context(), "k", int64(len(data))); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("in order %v: got %d bytes, %v, want those that were written", inOrder, len(got), err)
+			}
+			if got := h.most.Load(); got != want {
+				t.Errorf("in order %v: %d parts at once, want %d", inOrder, got, want)
+			}
+		})
+	}
 }
 
 func TestTheEndOfAContextEndsAnUpload(t *testing.T) {
