@@ -59,11 +59,11 @@ var reveals = map[string]string{
 	"internal/cloud/given.go reader.text":                 "options that are no secrets by nature",
 	"internal/cloud/given.go reader.flag":                 "true or false",
 
-	"internal/cloud/gcs.go gcs.send":                "the Authorization header",
-	"internal/cloud/gcs_auth.go gcsTokens.renew":    "an access token, compared with the one before",
-	"internal/cloud/gcs_auth.go newGCSTokens":       "an access token of the options, as it is now",
-	"internal/cloud/gcs_auth.go gcsKeyring.load":    "a key in JSON, for Google's library",
-	"internal/cloud/gcs_options.go gcsReader.login": "a key in JSON, whether it can be used",
+	"internal/cloud/gcs.go gcs.send":                    "the Authorization header",
+	"internal/cloud/gcs_auth.go gcsTokens.renew":        "an access token, compared with the one before",
+	"internal/cloud/gcs_auth.go newGCSTokens":           "an access token of the options, as it is now",
+	"internal/cloud/gcs_credentials.go gcsKeyring.load": "a key in JSON, for Google's library",
+	"internal/cloud/gcs_options.go gcsReader.login":     "a key in JSON, whether it can be used",
 
 	"internal/config/config.go walker.path":            "a path",
 	"internal/config/reference.go resolution.resolve":  "the text of a value, for what is checked of it",

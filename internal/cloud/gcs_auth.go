@@ -16,28 +16,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/google"
-
-	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
-)
-
-// The types of files of credentials that silt takes (https://google.aip.dev/auth/4110). What is asked of Google with them is
-// golang.org/x/oauth2/google's.
-const (
-	gcsServiceAccount = "service_account"
-	gcsImpersonated   = "impersonated_service_account"
 )
 
 const (
 	// gcsScope is what tokens are asked for: objects, and nothing of how buckets are set up.
 	gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
-	// gcsCloudScope is what an account needs to take the place of another: its own token goes to IAM, not to the store.
-	gcsCloudScope = "https://www.googleapis.com/auth/cloud-platform"
-
-	// maxCredentials is the size of the largest file of credentials, and of answers of token servers, that is read.
-	maxCredentials = 1 << 20
 
 	// A token is replaced this long before it expires (metadata servers give the same one again until four minutes before), and a short-lived
 	// one when a quarter of its life is left.
@@ -45,96 +29,6 @@ const (
 	// If that fails, the old one serves, and this much later the next is asked for.
 	gcsRefreshPause = 15 * time.Second
 )
-
-// gcsCredentials are the parts of a file of credentials that silt looks at.
-type gcsCredentials struct {
-	Type         string `json:"type"`
-	PrivateKey   string `json:"private_key"`
-	ClientSecret string `json:"client_secret"`
-	RefreshToken string `json:"refresh_token"`
-
-	TokenURI         string          `json:"token_uri"`
-	TokenURL         string          `json:"token_url"`
-	ImpersonationURL string          `json:"service_account_impersonation_url"`
-	Source           *gcsCredentials `json:"source_credentials"`
-
-	CredentialSource struct {
-		URL       string `json:"url"`
-		RegionURL string `json:"region_url"`
-		VerifyURL string `json:"regional_cred_verification_url"`
-		TokenURL  string `json:"imdsv2_session_token_url"`
-	} `json:"credential_source"`
-}
-
-// readGCSCredentials reads a file of credentials and checks where it would send secrets: Google's library does not
-// (https://cloud.google.com/docs/authentication/external/externally-sourced-credentials). No error holds a value of it.
-func readGCSCredentials(text []byte) (*gcsCredentials, error) {
-	c := &gcsCredentials{}
-	if err := json.Unmarshal(text, c); err != nil {
-		return nil, errors.New("it is not the JSON of Google's credentials")
-	}
-	return c, c.check(true)
-}
-
-func (c *gcsCredentials) check(outer bool) error {
-	switch c.Type {
-	case gcsServiceAccount:
-		if c.PrivateKey == "" {
-			return errors.New("it holds no private_key")
-		}
-	case "authorized_user", "external_account", "external_account_authorized_user":
-	case gcsImpersonated:
-		if c.Source == nil || !outer {
-			return errors.New("it has no source_credentials, or those of an account that takes another's place itself")
-		}
-	case "":
-		return errors.New("it has no type: is it a key of a service account in JSON?")
-	default:
-		return fmt.Errorf("its type %q is not supported", c.Type)
-	}
-	s := &c.CredentialSource
-	for _, u := range []struct{ name, text string }{
-		{"token_uri", c.TokenURI}, {"token_url", c.TokenURL}, {"service_account_impersonation_url", c.ImpersonationURL},
-		{"credential_source.regional_cred_verification_url", s.VerifyURL},
-	} {
-		if !safeURL(u.text, false) {
-			return fmt.Errorf("its %s is not https", u.name)
-		}
-	}
-	for _, u := range []struct{ name, text string }{
-		{"url", s.URL}, {"region_url", s.RegionURL}, {"imdsv2_session_token_url", s.TokenURL},
-	} {
-		if !safeURL(u.text, true) {
-			return fmt.Errorf("its credential_source.%s is neither https nor a metadata server", u.name)
-		}
-	}
-	if c.Source != nil {
-		return c.Source.check(false)
-	}
-	return nil
-}
-
-// safeURL says whether secrets may go to a URL: over TLS, within this machine, or, if metadata, to the metadata server of a cloud, which has
-// no TLS and is one hop away. No URL is safe.
-func safeURL(text string, metadata bool) bool {
-	if text == "" {
-		return true
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	host := u.Hostname()
-	return u.Scheme == "https" || u.Scheme == "http" && (loopback(host) || metadata && (host == gcsMetadataIP || host == "fd00:ec2::254"))
-}
-
-// secrets are what must not be printed.
-func (c *gcsCredentials) secrets() []secret.Secret {
-	if c == nil {
-		return nil
-	}
-	return append(c.Source.secrets(), secret.New(c.PrivateKey), secret.New(c.ClientSecret), secret.New(c.RefreshToken))
-}
 
 // A gcsAccess is an access token. No scrubber is told of it: nothing prints headers or answers of token servers, there is another each hour,
 // and a scrubber forgets none.
@@ -235,7 +129,7 @@ func (t *gcsTokens) leave() { <-t.busy }
 
 // newGCSTokens returns where the tokens of a bucket come from, nil for none. What can be found wrong without a request is found here.
 func newGCSTokens(c gcsConfig, env Env, transport http.RoundTripper) (*gcsTokens, error) {
-	t := &gcsTokens{now: env.now, busy: make(chan struct{}, 1), reread: func(context.Context) error { return nil }}
+	t := &gcsTokens{now: env.now, busy: make(chan struct{}, 1), reread: c.reread}
 	assumed := false
 	if c.login == gcsDefault {
 		c.login, assumed = gcsMetadata, true
@@ -247,7 +141,6 @@ func newGCSTokens(c gcsConfig, env Env, transport http.RoundTripper) (*gcsTokens
 	case gcsAnonymous:
 		return nil, nil
 	case gcsToken:
-		t.reread = c.reread
 		// A value of its own: c.secret becomes another when it is renewed.
 		t.fetch = func(context.Context) (gcsAccess, error) { return gcsAccess{token: secret.New(c.secret.Reveal())}, nil }
 	case gcsMetadata:
@@ -263,10 +156,10 @@ func newGCSTokens(c gcsConfig, env Env, transport http.RoundTripper) (*gcsTokens
 		t.fetch = m.fetch
 	default:
 		k := &gcsKeyring{config: c, name: c.name(assumed), env: env, transport: transport}
-		if _, _, err := k.load(); err != nil {
-			return nil, k.refuse(err)
+		if _, _, p := k.load(); p != nil {
+			return nil, p
 		}
-		t.fetch, t.reread = k.fetch, c.reread
+		t.fetch = k.fetch
 	}
 	return t, nil
 }
@@ -275,87 +168,6 @@ func newGCSTokens(c gcsConfig, env Env, transport http.RoundTripper) (*gcsTokens
 func (c gcsConfig) reread(ctx context.Context) error {
 	_, err := c.secret.Renew(ctx)
 	return err
-}
-
-// A gcsKeyring gets access tokens for the credentials of a file or a secret, which it reads for each.
-type gcsKeyring struct {
-	config    gcsConfig
-	name      string
-	env       Env
-	transport http.RoundTripper
-}
-
-// load reads the credentials.
-func (k *gcsKeyring) load() (*gcsCredentials, []byte, error) {
-	var text []byte
-	if k.config.login == gcsJSON {
-		text = []byte(k.config.secret.Reveal())
-	} else {
-		f, err := os.Open(k.config.file)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer f.Close()
-		if text, err = io.ReadAll(io.LimitReader(f, maxCredentials+1)); err != nil {
-			return nil, nil, err
-		}
-		if len(text) > maxCredentials {
-			return nil, nil, fmt.Errorf("it is larger than %d bytes", maxCredentials)
-		}
-	}
-	c, err := readGCSCredentials(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	k.env.tell(c.secrets()...)
-	return c, text, nil
-}
-
-// name is where credentials come from, for messages; gcloud says that silt found gcloud's own.
-func (c gcsConfig) name(gcloud bool) string {
-	switch from := cmp.Or(c.from.Key, "GOOGLE_APPLICATION_CREDENTIALS"); {
-	case gcloud:
-		return "gcloud's credentials " + c.file
-	case c.login == gcsJSON:
-		return "the credentials of " + from
-	default:
-		return fmt.Sprintf("the credentials %s (%s)", c.file, from)
-	}
-}
-
-// refuse says why the credentials cannot be used.
-func (k *gcsKeyring) refuse(err error) *problem.Problem {
-	code := problem.InvalidValue
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		code = problem.FileUnreadable
-	}
-	return problem.New(code, "%s cannot be used", k.name).At(k.config.from.Pos).Because(err)
-}
-
-// fetch asks for a token.
-func (k *gcsKeyring) fetch(ctx context.Context) (gcsAccess, error) {
-	c, text, err := k.load()
-	if err != nil {
-		return gcsAccess{}, &gcsTokenError{text: fmt.Sprintf("%s cannot be used: %v", k.name, err), failure: failure{kind: loggedOut}}
-	}
-	scope := gcsScope
-	if c.Type == gcsImpersonated {
-		scope = gcsCloudScope
-	}
-	w := &gcsWatch{ctx: ctx, base: k.transport, quote: quoter{secrets: k.env.Secrets}}
-	creds, err := google.CredentialsFromJSONWithTypeAndParams(context.WithValue(ctx, oauth2.HTTPClient, newClient(w)), text,
-		google.CredentialsType(c.Type), google.CredentialsParams{Scopes: []string{scope}})
-	var token *oauth2.Token
-	if err == nil {
-		token, err = creds.TokenSource.Token()
-	}
-	if err == nil && token.AccessToken == "" {
-		err = errors.New("the answer of the token server holds none")
-	}
-	if err != nil {
-		return gcsAccess{}, w.explain(err, k.name, k.env.now())
-	}
-	return gcsAccess{secret.New(token.AccessToken), token.Expiry}, nil
 }
 
 // A gcsWatch sends the requests of Google's library, which leaves the context out of some and the causes out of its errors: it remembers what
@@ -470,12 +282,11 @@ func (m *gcsMetadataServer) fetch(ctx context.Context) (gcsAccess, error) {
 		}
 		return gcsAccess{}, w.explain(err, "this machine", m.now())
 	}
-	defer resp.Body.Close()
 	var answer struct {
 		Token   string `json:"access_token"`
 		Seconds int64  `json:"expires_in"`
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxCredentials))
+	body, err := readAnswer(resp, maxAnswer)
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return gcsAccess{}, &gcsTokenError{text: "this machine has no service account", failure: failure{kind: loggedOut}}
