@@ -1,6 +1,0 @@
-//go:build race
-
-package main
-
-// racing says that this is a run under the race detector.
-const racing = true
