@@ -285,7 +285,7 @@ func (r *azureReader) managed(l *azureLogin) {
 		r.report(v, problem.InvalidValue, "%s is %q, which is no URL", v.Key, v.Shown())
 		return
 	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && !loopback(u.Hostname()) && !ip.IsLinkLocalUnicast() {
+	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && !option.Loopback(u.Hostname()) && !ip.IsLinkLocalUnicast() {
 		r.report(v, problem.Insecure, "%s is http, and %s is another machine", v.Key, u.Hostname()).Fix("use https: the answer is a login")
 	}
 }

@@ -154,14 +154,14 @@ func (r *azureReader) service() string {
 			Fix("write https://HOST or https://HOST/ACCOUNT, without a login or a query")
 		return ""
 	}
-	if u.Scheme == "http" && !allowHTTP && !loopback(u.Hostname()) {
+	if u.Scheme == "http" && !allowHTTP && !option.Loopback(u.Hostname()) {
 		r.report(v, problem.Insecure, "%s is http, and %s is another machine", v.Key, u.Hostname()).
 			Fix("use https, or set %s: true if everybody on the way may read the data", azAllowHTTP)
 	}
 	u.Host = strings.Replace(u.Host, r.place.Account+".dfs.", r.place.Account+".blob.", 1)
 	path := strings.Trim(u.Path, "/")
 	// Azurite, and whatever has an address for a name, has the account in the path.
-	if path == "" && (r.emulator || loopback(u.Hostname()) || net.ParseIP(u.Hostname()) != nil) {
+	if path == "" && (r.emulator || option.Loopback(u.Hostname()) || net.ParseIP(u.Hostname()) != nil) {
 		path = r.place.Account
 	}
 	u.Path, u.RawPath = "/"+path, ""

@@ -110,7 +110,7 @@ func safeURL(text string, metadata bool) bool {
 		return false
 	}
 	host := u.Hostname()
-	return u.Scheme == "https" || u.Scheme == "http" && (loopback(host) || metadata && (host == gcsMetadataIP || host == "fd00:ec2::254"))
+	return u.Scheme == "https" || u.Scheme == "http" && (option.Loopback(host) || metadata && (host == gcsMetadataIP || host == "fd00:ec2::254"))
 }
 
 // secrets are what must not be printed.

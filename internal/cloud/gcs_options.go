@@ -178,7 +178,7 @@ func (r *gcsReader) root(c *gcsConfig) (emulator bool) {
 		// The text may hold a login.
 		r.report(v, problem.InvalidValue, "%s is no root of the JSON API; want https://HOST[:PORT]", v.Key)
 		u = &url.URL{}
-	case u.Scheme == "http" && !plain && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !plain && !option.Loopback(u.Hostname()):
 		r.report(v, problem.Insecure, "%s is http://%s: credentials and data would be sent in the clear", v.Key, u.Host).
 			Fix("use https, or set %s: true in sink.storageOptions if the network is yours alone", gcsAllowHTTP)
 	}

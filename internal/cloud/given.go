@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"net"
 	"strings"
 
 	"github.com/siltlake/silt/internal/option"
@@ -65,9 +64,4 @@ func (r *reader) flag(fallback bool, names ...string) bool {
 	}
 	r.report(v, problem.InvalidValue, "%s is %q; want true or false", v.Key, v.Shown())
 	return fallback
-}
-
-// loopback says whether the host is this machine by its address; no name but localhost is looked up.
-func loopback(host string) bool {
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }

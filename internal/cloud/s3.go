@@ -102,7 +102,7 @@ func newS3(ctx context.Context, c s3Config, env Env) (backend, error) {
 	})
 	// A profile may name an endpoint, too.
 	if e := b.client.Options().BaseEndpoint; e != nil && !c.allowHTTP {
-		if u, err := url.Parse(*e); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		if u, err := url.Parse(*e); err == nil && u.Scheme == "http" && !option.Loopback(u.Hostname()) {
 			return nil, problem.New(problem.Insecure, "the profile's endpoint_url asks %s by plain http", u.Host).
 				Fix("use https, or set allow_http: true if everyone on the network may read and change the table")
 		}

@@ -217,7 +217,7 @@ func (l *s3Login) instance() (aws.CredentialsProvider, error) {
 		}), nil
 	}
 	u, err := url.Parse(full)
-	if err != nil || u.Scheme != "https" && !loopback(u.Hostname()) && !slices.Contains(containerHosts, u.Hostname()) {
+	if err != nil || u.Scheme != "https" && !option.Loopback(u.Hostname()) && !slices.Contains(containerHosts, u.Hostname()) {
 		return nil, fmt.Errorf("AWS_CONTAINER_CREDENTIALS_FULL_URI is %q; want https, or a container's own agent", full)
 	}
 	return endpointcreds.New(full, func(o *endpointcreds.Options) {

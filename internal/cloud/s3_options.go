@@ -232,7 +232,7 @@ func (r *s3Reader) endpoint(c *s3Config) {
 		r.report(v, problem.InvalidValue, "%s is %s; want https://HOST or HOST", v.Key, shown)
 		return
 	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) && !c.allowHTTP {
+	if u.Scheme == "http" && !option.Loopback(u.Hostname()) && !c.allowHTTP {
 		r.insecure(v, u.Host)
 		return
 	}

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"crypto/x509"
-	"net"
 	"net/url"
 	"strings"
 
@@ -177,17 +176,12 @@ func endpoint(p *option.Parser, o *Options, v option.Value, text string, inURL, 
 	case source == fromUserInfo:
 		e.Login = login
 	}
-	if !e.Login.IsZero() && u.Scheme == "http" && !loopback(u.Hostname()) && !allowInsecure {
+	if !e.Login.IsZero() && u.Scheme == "http" && !option.Loopback(u.Hostname()) && !allowInsecure {
 		p.Report(v, problem.Insecure, "basic authentication over plain http to %s", e.Name).
 			Fix("use https, or set allowInsecure: true if everyone on the network may read the password")
 		return
 	}
 	o.Endpoints = append(o.Endpoints, e)
-}
-
-// loopback says whether the host is this machine by its address; no name but localhost is looked up.
-func loopback(host string) bool {
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 func truststore(p *option.Parser, o *Options) {

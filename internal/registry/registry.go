@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/secret"
 )
@@ -142,7 +143,7 @@ func New(o Options, env Env) *Client {
 			c.scrub.Add(secret.New(e.URL.Host))
 			c.scrub.Add(secret.New(e.URL.Hostname()))
 		}
-		if !e.Login.IsZero() && e.URL.Scheme == "http" && !loopback(e.URL.Hostname()) {
+		if !e.Login.IsZero() && e.URL.Scheme == "http" && !option.Loopback(e.URL.Hostname()) {
 			env.Log.Warn("the registry's password goes over plain http (allowInsecure)", "url", e.Name)
 		}
 	}
