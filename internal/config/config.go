@@ -43,7 +43,7 @@ type Options struct {
 	// Storage says of an option of sink.storageOptions whether its value is a secret by nature, and whether there is such an option: the
 	// clouds know theirs. Nil knows none.
 	Storage func(key string) (sensitive, known bool)
-	// ReadFileIn reads a file of a folder as ReadFile does, and none outside of it. Nil reads the file system.
+	// ReadFileIn reads a file of at most limit bytes of a folder, and none outside of it; a larger one is an error. Nil reads the file system.
 	ReadFileIn func(folder, name string, limit int64) ([]byte, error)
 	// UserFile is the user's own file of scopes, which need not exist; "" is none.
 	UserFile string
@@ -242,21 +242,12 @@ func (w *walker) path(paths Paths, v option.Value) Path {
 
 // unreadable says why a file cannot be read, without the path that the operating system repeats.
 func unreadable(file string, err error) *problem.Problem {
-	p := problem.New(problem.FileUnreadable, "the file cannot be read").At(problem.File(file)).Because(reason(err))
+	p := problem.New(problem.FileUnreadable, "the file cannot be read").At(problem.File(file)).Because(option.Reason(err))
 	if errors.Is(err, fs.ErrNotExist) {
 		p.Message = "there is no such file"
 		p.Why = ""
 	}
 	return p
-}
-
-// reason is the innermost cause of a file system's error.
-func reason(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // readFile reads at most one byte more than limit, so that the caller sees that a file is too large.

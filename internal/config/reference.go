@@ -225,7 +225,7 @@ func secretText(name string, data []byte, err error) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("there is no file %s", name)
 	case err != nil:
-		return "", fmt.Errorf("the file %s cannot be read: %w", name, reason(err))
+		return "", fmt.Errorf("the file %s cannot be read: %w", name, option.Reason(err))
 	case len(data) > MaxSecretBytes:
 		return "", fmt.Errorf("the file %s is larger than %s", name, option.FormatSize(MaxSecretBytes))
 	}

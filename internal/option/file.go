@@ -15,7 +15,7 @@ import (
 func ReadFile(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nameless(err)
+		return nil, Reason(err)
 	}
 	defer f.Close()
 	return readAll(f, limit)
@@ -24,7 +24,7 @@ func ReadFile(name string, limit int64) ([]byte, error) {
 func readAll(f *os.File, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, nameless(err)
+		return nil, Reason(err)
 	}
 	if int64(len(b)) > limit {
 		return nil, fmt.Errorf("it is larger than %s", FormatSize(limit))
@@ -37,12 +37,12 @@ func readAll(f *os.File, limit int64) ([]byte, error) {
 func ReadFileIn(folder, name string, limit int64) ([]byte, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return nil, nameless(err)
+		return nil, Reason(err)
 	}
 	defer root.Close()
 	f, err := root.Open(filepath.FromSlash(name))
 	if err != nil {
-		return nil, nameless(err)
+		return nil, Reason(err)
 	}
 	defer f.Close()
 	return readAll(f, limit)
@@ -53,9 +53,13 @@ func Line(data []byte) string {
 	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 }
 
-func nameless(err error) error {
+// Reason is the cause of a file system's error, without the names of files that the operating system puts around it.
+func Reason(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
+	}
+	if le, ok := errors.AsType[*os.LinkError](err); ok { // of a rename
+		return le.Err
 	}
 	return err
 }
