@@ -101,11 +101,9 @@ var reveals = map[string]string{
 	"internal/registry/options.go truststore":    "the name of a file, the certificates of authorities",
 	"internal/registry/request.go Client.sendTo": "the Authorization header",
 
-	"internal/scope/local.go localStore.put":       "a secret, into the text that is encrypted",
-	"internal/scope/local.go localStore.keys":      "the passphrase, for the key that is made of it",
-	"internal/scope/parse.go declaration.provider": "an address, a folder, a prefix or a file",
-	"internal/scope/vault.go newVault":             "options that are no secrets by nature",
-	"internal/scope/vault.go vault.ask":            "the token, for the header",
+	"internal/scope/local.go localStore.put":  "a secret, into the text that is encrypted",
+	"internal/scope/local.go localStore.keys": "the passphrase, for the key that is made of it",
+	"internal/scope/vault.go vault.ask":       "the token, for the header",
 
 	"internal/table/options.go ParseOptions": "the name of a codec",
 }

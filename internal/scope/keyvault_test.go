@@ -147,7 +147,11 @@ func section(lines ...string) option.Values {
 	var values []option.Value
 	for i, line := range lines {
 		key, text, _ := strings.Cut(line, ": ")
-		values = append(values, option.Value{Key: key, Text: text, Pos: problem.Location{File: "p.yaml", Line: i + 2, Col: 5}})
+		v := option.Value{Key: key, Text: text, Pos: problem.Location{File: "p.yaml", Line: i + 2, Col: 5}}
+		if item, ok := strings.CutPrefix(text, "["); ok {
+			v.Text, v.IsList, v.List = "", true, []option.Value{{Text: strings.TrimSuffix(item, "]"), Pos: v.Pos}}
+		}
+		values = append(values, v)
 	}
 	return option.NewValues("secrets", problem.Location{File: "p.yaml", Line: 1, Col: 1}, values...)
 }

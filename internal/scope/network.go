@@ -3,6 +3,7 @@ package scope
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/siltlake/silt/internal/option"
 )
 
 const (
@@ -21,7 +24,7 @@ const (
 	longestPause = 5 * time.Second
 )
 
-func newTransport() http.RoundTripper {
+func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: tryTimeout}).DialContext,
@@ -32,6 +35,21 @@ func newTransport() http.RoundTripper {
 		IdleConnTimeout:       30 * time.Second,
 		ForceAttemptHTTP2:     true,
 	}
+}
+
+// trusting returns the transport with the certificate authorities of a PEM file in place of the system's.
+func trusting(t *http.Transport, file string) (*http.Transport, error) {
+	pem, err := option.ReadFile(file, maxCABytes)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("it holds no certificate in PEM form")
+	}
+	t = t.Clone()
+	t.TLSClientConfig.RootCAs = roots
+	return t, nil
 }
 
 var errTooLarge = errors.New("the answer is larger than 1 MiB")

@@ -1,10 +1,8 @@
 package scope
 
 import (
-	"net"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -21,21 +19,11 @@ func validScope(name string) bool { return scopeName.MatchString(name) }
 
 func notPrintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// kinds are the places that a scope can be, each with the options that it may have beside its own.
-var kinds = map[string][]string{
-	"keyvault": nil,
-	"vault":    {"mount", "namespace", "token", "tokenFile", "caCert"},
-	"dir":      nil,
-	"env":      nil,
-	"local":    nil,
-}
-
-// A declaration is the options of one scope, by lower-case name.
-type declaration struct {
-	name    string
-	at      option.Value // the first of them
-	options map[string]option.Value
-}
+// kinds are the places that a scope can be; vaultOptions are what one beside its address may have, the only kind that has more.
+var (
+	kinds        = []string{"keyvault", "vault", "dir", "env", "local"}
+	vaultOptions = []string{"mount", "namespace", "token", "tokenFile", "caCert"}
+)
 
 // parse reads the scopes of a section secrets, whose keys are scopes.NAME.OPTION. Names of scopes may hold dots; options do not.
 func parse(vs option.Values, s *Set) (scopes []*declared, problems []*problem.Problem) {
@@ -44,7 +32,8 @@ func parse(vs option.Values, s *Set) (scopes []*declared, problems []*problem.Pr
 		problems = append(problems, p)
 		return p
 	}
-	var all []*declaration
+	var names []string
+	options := map[string][]option.Value{} // by lower-case name
 	for _, v := range vs.All() {
 		const prefix = "scopes."
 		dot := strings.LastIndexByte(v.Key, '.')
@@ -57,141 +46,95 @@ func parse(vs option.Values, s *Set) (scopes []*declared, problems []*problem.Pr
 				Fix("say where its secrets are: %s: {keyvault: https://NAME.vault.azure.net}", v.Key[len(prefix):])
 			continue
 		}
-		name, key := v.Key[len(prefix):dot], strings.ToLower(v.Key[dot+1:])
-		i := slices.IndexFunc(all, func(d *declaration) bool { return strings.EqualFold(d.name, name) })
-		if i < 0 {
-			i = len(all)
-			all = append(all, &declaration{name: name, at: v, options: map[string]option.Value{}})
+		name := v.Key[len(prefix):dot]
+		low := strings.ToLower(name)
+		if options[low] == nil {
+			names = append(names, name)
 		}
-		all[i].options[key] = v
+		v.Key = v.Key[dot+1:]
+		options[low] = append(options[low], v)
 	}
-	for _, d := range all {
-		if !validScope(d.name) {
-			report(d.at, problem.InvalidValue, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", d.name, maxScopeName)
+	for _, name := range names {
+		own := options[strings.ToLower(name)]
+		if !validScope(name) {
+			report(own[0], problem.InvalidValue, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", name, maxScopeName)
 			continue
 		}
-		kind, ok := d.kind(report)
-		if !ok {
-			continue
-		}
-		if p := d.provider(kind, s, report); p != nil {
-			scopes = append(scopes, &declared{d.name, p})
+		p := option.NewParser(option.NewValues("secrets.scopes."+name, own[0].Pos, own...))
+		place := s.provider(name, p)
+		wrong := p.Finish()
+		problems = append(problems, wrong...)
+		if len(wrong) == 0 {
+			scopes = append(scopes, &declared{name, place})
 		}
 	}
 	return scopes, problems
 }
 
-type reporter func(v option.Value, code problem.Code, format string, args ...any) *problem.Problem
-
-// kind returns which place the scope is, if its options name one and only such as that has.
-func (d *declaration) kind(report reporter) (string, bool) {
-	var found []string
-	for kind := range kinds {
-		if _, ok := d.options[kind]; ok {
-			found = append(found, kind)
+// provider makes the provider of a scope; where it reports a problem, there is none.
+func (s *Set) provider(name string, p *option.Parser) provider {
+	var given []option.Value
+	for _, kind := range kinds {
+		if v, ok := p.Value(kind); ok {
+			given = append(given, v)
 		}
 	}
-	slices.Sort(found)
-	switch len(found) {
-	case 0:
-		p := report(d.at, problem.MissingOption, "the scope %s does not say where its secrets are", d.name)
-		p.Fix("give one of keyvault, vault, dir, env and local")
-		for key, v := range d.options {
-			if n := problem.Nearest(key, []string{"keyvault", "vault", "dir", "env", "local"}); n != "" {
-				p.Code, p.Message, p.Where = problem.UnknownOption, "unknown option \""+v.Key[strings.LastIndexByte(v.Key, '.')+1:]+
-					"\" of the scope "+d.name+"; did you mean \""+n+"\"?", v.Pos
-			}
+	if len(given) != 1 {
+		for _, key := range vaultOptions {
+			p.Value(key) // whether it has a place here is not known
 		}
-		return "", false
-	case 1:
-	default:
-		report(d.options[found[1]], problem.Conflict, "the scope %s is both %s and %s", d.name, found[0], found[1]).Fix("keep one of them")
-		return "", false
-	}
-	ok := true
-	for key, v := range d.options {
-		if v.IsList {
-			report(v, problem.InvalidValue, "%s is a list; want a single value", v.Key)
-			ok = false
+		if len(given) == 0 {
+			p.Report(option.Value{Pos: p.Pos}, problem.MissingOption, "the scope %s does not say where its secrets are", name).
+				Fix("give one of keyvault, vault, dir, env and local")
+		} else {
+			p.Report(given[1], problem.Conflict, "the scope %s is both %s and %s", name, given[0].Key, given[1].Key).Fix("keep one of them")
 		}
-		allowed := kinds[found[0]]
-		if key == found[0] || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, key) }) {
-			continue
-		}
-		ok = false
-		name := v.Key[strings.LastIndexByte(v.Key, '.')+1:]
-		p := report(v, problem.UnknownOption, "unknown option %q of the scope %s, which is %s", name, d.name, found[0])
-		if n := problem.Nearest(name, allowed); n != "" {
-			p.Message += "; did you mean \"" + n + "\"?"
-		}
-	}
-	return found[0], ok
-}
-
-// provider makes the provider of a scope, or reports why there can be none.
-func (d *declaration) provider(kind string, s *Set, report reporter) provider {
-	v := d.options[kind]
-	text := strings.TrimSpace(v.Reveal())
-	if text == "" && kind != "env" {
-		report(v, problem.InvalidValue, "%s of the scope %s is empty", kind, d.name)
 		return nil
 	}
-	switch kind {
-	case "keyvault":
-		u, ok := d.url(v, text, report)
-		if !ok {
-			return nil
-		}
-		return newKeyVault(u, s.env)
-	case "vault":
-		u, ok := d.url(v, text, report)
-		if !ok {
-			return nil
-		}
-		p, err := newVault(u, d.options, s.env)
-		if err != nil {
-			report(d.options["cacert"], problem.FileUnreadable, "caCert of the scope %s cannot be read: %w", d.name, err)
-			return nil
-		}
-		return p
-	case "dir":
-		return dirScope{text}
-	case "env":
+	kind := strings.ToLower(given[0].Key)
+	text := strings.TrimSpace(p.String(kind, ""))
+	switch {
+	case given[0].IsList: // which String has reported
+		return nil
+	case kind == "env":
 		return envScope{text, s.env.Getenv, s.env.Environ}
-	}
-	store := s.local
-	if !strings.EqualFold(text, "default") {
-		store = newLocalStore(text, s.env)
-	}
-	if store == nil {
-		report(v, problem.InvalidValue, "there is no local store: the user has no folder for configuration").
+	case text == "":
+		p.Report(given[0], problem.InvalidValue, "%s of the scope %s is empty", kind, name)
+	case kind == "keyvault":
+		if u := address(name, text, given[0], p); u != nil {
+			return newKeyVault(u, s.env)
+		}
+	case kind == "vault":
+		return newVault(name, address(name, text, given[0], p), p, s.env)
+	case kind == "dir":
+		return dirScope{text}
+	case !strings.EqualFold(text, "default"):
+		return localScope{newLocalStore(text, s.env), name}
+	case s.local == nil:
+		p.Report(given[0], problem.InvalidValue, "there is no local store: the user has no folder for configuration").
 			Fix("name its file: local: /path/secrets.age")
-		return nil
+	default:
+		return localScope{s.local, name}
 	}
-	return localScope{store, d.name}
+	return nil
 }
 
-// url reads the address of a service: https, or http on this machine.
-func (d *declaration) url(v option.Value, text string, report reporter) (*url.URL, bool) {
+// address reads the address of a service: https, or http on this machine. It returns nil where it reports a problem.
+func address(name, text string, v option.Value, p *option.Parser) *url.URL {
 	const want = "want https://HOST"
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		report(v, problem.InvalidValue, "the address of the scope %s is no URL; %s", d.name, want) // err would print it
-		return nil, false
+		p.Report(v, problem.InvalidValue, "the address of the scope %s is no URL; %s", name, want) // err would print it
+		return nil
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		report(v, problem.InvalidValue, "the address of the scope %s has a login, a query or a fragment; %s", d.name, want)
-		return nil, false
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		report(v, problem.Insecure, "the address of the scope %s is plain http: anybody on the way could read its secrets", d.name).
+		p.Report(v, problem.InvalidValue, "the address of the scope %s has a login, a query or a fragment; %s", name, want)
+		return nil
+	case u.Scheme == "http" && !option.Loopback(u.Hostname()):
+		p.Report(v, problem.Insecure, "the address of the scope %s is plain http: anybody on the way could read its secrets", name).
 			Fix("use https")
-		return nil, false
+		return nil
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
-	return u, true
-}
-
-// loopback says whether the host is this machine by its address; no name but localhost is looked up.
-func loopback(host string) bool {
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+	return u
 }

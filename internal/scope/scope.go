@@ -52,7 +52,7 @@ type Env struct {
 	Now func() time.Time
 
 	// Transport sends requests; nil is one with the limits of this package.
-	Transport http.RoundTripper
+	Transport *http.Transport
 	// Credential logs in to Azure; nil is Azure's default chain: environment, workload identity, managed identity, command lines.
 	Credential azcore.TokenCredential
 	// Sleep waits between two tries; nil is the real thing.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,44 +41,27 @@ type vault struct {
 }
 
 // newVault reads the options of a scope beside its address. VAULT_NAMESPACE and VAULT_CACERT count as for Vault's own command line.
-func newVault(address *url.URL, options map[string]option.Value, env Env) (*vault, error) {
-	text := func(name, variable, fallback string) string {
-		if v, ok := options[name]; ok {
-			return strings.TrimSpace(v.Reveal())
-		}
-		if v, ok := env.Getenv(variable); ok && variable != "" && v != "" {
-			return v
-		}
-		return fallback
+func newVault(scope string, address *url.URL, p *option.Parser, env Env) *vault {
+	text := func(key, variable string) string {
+		fallback, _ := env.Getenv(variable)
+		return strings.TrimSpace(p.String(key, fallback))
 	}
-	v := &vault{address: address, mount: strings.Trim(text("mount", "", "secret"), "/"), namespace: text("namespace", "VAULT_NAMESPACE", ""),
-		tokenFile: text("tokenfile", "", ""), env: env}
-	if t, ok := options["token"]; ok {
-		v.token = t.AsSecret().Map(strings.TrimSpace)
-	}
+	v := &vault{address: address, mount: strings.Trim(strings.TrimSpace(p.String("mount", "secret")), "/"),
+		namespace: text("namespace", "VAULT_NAMESPACE"), token: p.Secret("token").Map(strings.TrimSpace),
+		tokenFile: strings.TrimSpace(p.String("tokenFile", "")), env: env}
 	transport := env.Transport
-	if file := text("cacert", "VAULT_CACERT", ""); file != "" {
-		pem, err := option.ReadFile(file, maxCABytes)
-		if err != nil {
-			return nil, err
+	if file := text("caCert", "VAULT_CACERT"); file != "" {
+		var err error
+		if transport, err = trusting(transport, file); err != nil {
+			at, ok := p.Lookup("caCert")
+			if !ok {
+				at.Pos = p.Pos
+			}
+			p.Report(at, problem.FileUnreadable, "caCert of the scope %s cannot be read: %w", scope, err)
 		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, errors.New("it holds no certificate in PEM form")
-		}
-		t, ok := transport.(*http.Transport)
-		if !ok {
-			return nil, errors.New("the transport has authorities of its own")
-		}
-		t = t.Clone()
-		if t.TLSClientConfig == nil {
-			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-		t.TLSClientConfig.RootCAs = roots
-		transport = t
 	}
 	v.http = &http.Client{Transport: bounded{transport}, CheckRedirect: sameHost, Timeout: tryTimeout}
-	return v, nil
+	return v
 }
 
 func (v *vault) String() string {
