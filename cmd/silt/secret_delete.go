@@ -15,10 +15,8 @@ func (c *secretDeleteCmd) Run(a *app) error {
 	if err := a.confirm("secret", c.Name, c.Yes); err != nil {
 		return err
 	}
-	ctx, stop := a.interruptible("stopping")
-	defer stop()
 	name, key := c.split()
-	if err := set.Delete(ctx, name, key); err != nil {
+	if err := set.Delete(name, key); err != nil {
 		return err
 	}
 	a.say("deleted %s", c.Name)

@@ -26,9 +26,7 @@ func (c *secretSetCmd) Run(a *app) error {
 		return err
 	}
 	a.secrets.Add(value)
-	ctx, stop := a.interruptible("stopping")
-	defer stop()
-	if err := set.Put(ctx, name, key, value); err != nil {
+	if err := set.Put(name, key, value); err != nil {
 		return err
 	}
 	a.say("%s is set; a pipeline refers to it as ${secret:%s}", c.Name, c.Name)

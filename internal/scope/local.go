@@ -114,7 +114,7 @@ func (l *localStore) exists() bool {
 	return err == nil
 }
 
-func (l *localStore) scopes(context.Context) ([]string, error) {
+func (l *localStore) scopes() ([]string, error) {
 	text, err := l.read()
 	if err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func (l *localStore) scopes(context.Context) ([]string, error) {
 }
 
 // put sets a secret.
-func (l *localStore) put(ctx context.Context, scope, key string, value secret.Secret) error {
-	return l.change(ctx, func(t *storeText) error {
+func (l *localStore) put(scope, key string, value secret.Secret) error {
+	return l.change(func(t *storeText) error {
 		scope, keys := t.scope(scope)
 		if keys == nil {
 			keys = map[string]string{}
@@ -136,8 +136,8 @@ func (l *localStore) put(ctx context.Context, scope, key string, value secret.Se
 }
 
 // remove deletes a secret, and its scope with the last one.
-func (l *localStore) remove(ctx context.Context, scope, key string) error {
-	return l.change(ctx, func(t *storeText) error {
+func (l *localStore) remove(scope, key string) error {
+	return l.change(func(t *storeText) error {
 		scope, keys := t.scope(scope)
 		if _, ok := keys[key]; !ok {
 			return refuse(hintKeys(key, slices.Collect(maps.Keys(keys))), "%s has no such key", l.scope(scope))
@@ -150,19 +150,19 @@ func (l *localStore) remove(ctx context.Context, scope, key string) error {
 }
 
 // change reads the store, changes it and writes it, while no other process does.
-func (l *localStore) change(_ context.Context, do func(*storeText) error) error {
+func (l *localStore) change(do func(*storeText) error) error {
 	if err := os.MkdirAll(filepath.Dir(l.file), 0o700); err != nil {
-		return refuse("let your user write there", "the folder of the local store cannot be made: %v", reason(err))
+		return refuse("let your user write there", "the folder of the local store cannot be made: %v", option.Reason(err))
 	}
 	lock, err := os.OpenFile(l.file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return refuse("let your user write there", "the local store cannot be locked: %v", reason(err))
+		return refuse("let your user write there", "the local store cannot be locked: %v", option.Reason(err))
 	}
 	defer lock.Close()
 	if err := filelock.Try(lock); errors.Is(err, filelock.ErrLocked) {
 		return refuse("try again", "another silt changes the local store at this moment")
 	} else if err != nil {
-		return refuse("", "the local store cannot be locked: %v", reason(err))
+		return refuse("", "the local store cannot be locked: %v", option.Reason(err))
 	}
 	isNew := !l.exists()
 	text := &storeText{Version: storeVersion, Scopes: map[string]map[string]string{}}
@@ -253,7 +253,7 @@ func (l *localStore) write(text *storeText, isNew bool) (err error) {
 		return fmt.Errorf("encrypt the local store: %w", err)
 	}
 	if err := replace(l.file, sealed.Bytes()); err != nil {
-		return refuse("", "the local store %s cannot be written: %v", l.file, reason(err))
+		return refuse("", "the local store %s cannot be written: %v", l.file, option.Reason(err))
 	}
 	return nil
 }
@@ -395,15 +395,4 @@ func (l *localStore) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.passphrase = secret.Secret{}
-}
-
-// reason is the innermost cause of a file system's error, without the path.
-func reason(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	if le, ok := errors.AsType[*os.LinkError](err); ok {
-		return le.Err
-	}
-	return err
 }

@@ -154,7 +154,7 @@ func New(file, user option.Values, env Env) (*Set, []*problem.Problem) {
 
 // Secret reads the value of a key of a scope. The problem names both, never a value, and has no location.
 func (s *Set) Secret(ctx context.Context, scope, key string) (string, *problem.Problem) {
-	d, p := s.find(ctx, scope)
+	d, p := s.find(scope)
 	if p != nil {
 		return "", p
 	}
@@ -195,13 +195,13 @@ func (s *Set) get(ctx context.Context, d *declared, key string) (string, error) 
 }
 
 // find returns a scope: one that is declared, or else one of the local store.
-func (s *Set) find(ctx context.Context, name string) (*declared, *problem.Problem) {
+func (s *Set) find(name string) (*declared, *problem.Problem) {
 	if d := s.scopes[strings.ToLower(name)]; d != nil {
 		return d, nil
 	}
 	var problemOfLocal error
 	if s.local != nil && s.local.exists() {
-		names, err := s.local.scopes(ctx)
+		names, err := s.local.scopes()
 		if i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) }); i >= 0 {
 			return &declared{names[i], s.local.scope(names[i])}, nil
 		}
@@ -242,7 +242,7 @@ type Listing struct {
 func (s *Set) List(ctx context.Context, only string) ([]Listing, error) {
 	var all []*declared
 	if only != "" {
-		d, p := s.find(ctx, only)
+		d, p := s.find(only)
 		if p != nil {
 			return nil, p
 		}
@@ -252,7 +252,7 @@ func (s *Set) List(ctx context.Context, only string) ([]Listing, error) {
 			all = append(all, s.scopes[strings.ToLower(name)])
 		}
 		if s.local != nil && s.local.exists() {
-			names, err := s.local.scopes(ctx)
+			names, err := s.local.scopes()
 			if err != nil {
 				return nil, asProblem("the local store", err)
 			}
@@ -276,25 +276,25 @@ func (s *Set) List(ctx context.Context, only string) ([]Listing, error) {
 }
 
 // Put sets a secret of the local store. A scope of another place is refused, with the tool to use there.
-func (s *Set) Put(ctx context.Context, scope, key string, value secret.Secret) error {
-	l, scope, err := s.editable(ctx, scope, key)
+func (s *Set) Put(scope, key string, value secret.Secret) error {
+	l, scope, err := s.editable(scope, key)
 	if err != nil {
 		return err
 	}
-	return asProblem(scope+"/"+key, l.put(ctx, scope, key, value))
+	return asProblem(scope+"/"+key, l.put(scope, key, value))
 }
 
 // Delete removes a secret from the local store, as Put sets it.
-func (s *Set) Delete(ctx context.Context, scope, key string) error {
-	l, scope, err := s.editable(ctx, scope, key)
+func (s *Set) Delete(scope, key string) error {
+	l, scope, err := s.editable(scope, key)
 	if err != nil {
 		return err
 	}
-	return asProblem(scope+"/"+key, l.remove(ctx, scope, key))
+	return asProblem(scope+"/"+key, l.remove(scope, key))
 }
 
 // editable returns the local store of a scope, and the scope's name as it is spelled there.
-func (s *Set) editable(ctx context.Context, scope, key string) (*localStore, string, error) {
+func (s *Set) editable(scope, key string) (*localStore, string, error) {
 	if !validScope(scope) {
 		return nil, "", problem.New(problem.Usage, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", scope, maxScopeName)
 	}
