@@ -111,7 +111,7 @@ func TestAFolderAsKubernetesMountsIt(t *testing.T) {
 	}
 	link := func(target, name string) {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Skipf("no symbolic links here: %v", err)
+			t.Fatal(err) // Windows has them for administrators and in developer mode
 		}
 	}
 	link("..2026_01_01", "..data")
