@@ -107,15 +107,10 @@ func TestWhenABatchAheadBegins(t *testing.T) {
 				w := newWorld(t, bounds([2]int64{0, 2}))
 				w.o.Trigger, w.o.MaxOffsetsPerTrigger = tt.trigger, 1
 				began := time.Now() // a multiple of all intervals: the bubble's clock begins at midnight
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				r, sink, end := w.process(w.disk)
-				defer end()
-				r.Decoding = &fakeDecoding{before: func(ctx context.Context, _ *stream.Records) error { return sleep(ctx, tt.work) }}
-				sink.onCommit = func(ctx context.Context, _ stream.Batch) (error, error) { return sleep(ctx, tt.commit), nil }
-				if err := r.Run(ctx); err != nil {
-					t.Fatal(err)
-				}
+				w.okFor(time.Minute, func(r *Runner, s *fakeSink) {
+					r.Decoding = &fakeDecoding{before: func(ctx context.Context, _ *stream.Records) error { return sleep(ctx, tt.work) }}
+					s.onCommit = func(ctx context.Context, _ stream.Batch) (error, error) { return sleep(ctx, tt.commit), nil }
+				})
 				if at := w.progress[1].Timestamp.Sub(began); at != tt.at || w.extra[1].Ahead != tt.ahead {
 					t.Errorf("began at %v, ahead %v, want %v, %v", at, w.extra[1].Ahead, tt.at, tt.ahead)
 				}
@@ -130,19 +125,12 @@ func TestALookAheadThatFindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, bounds([2]int64{0, 5}))
 		w.o.Trigger = Trigger{}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
 		began := time.Now()
-		r, sink, end := w.process(w.disk)
-		defer end()
-		slowCommits(sink, nil)
 		go func() {
 			time.Sleep(3 * time.Second) // after the look at 1 s
 			w.source.grow(0, 5)
 		}()
-		if err := r.Run(ctx); err != nil {
-			t.Fatal(err)
-		}
+		w.okFor(time.Minute, func(_ *Runner, s *fakeSink) { slowCommits(s, nil) })
 		if at := w.progress[1].Timestamp.Sub(began); at != commitTime || w.extra[1].Ahead || w.progress[1].BatchID != 1 {
 			t.Errorf("began at %v: %+v", at, w.progress[1])
 		}
@@ -339,26 +327,21 @@ func TestStoppingWithABatchAhead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := twoBatches(t)
-				r, sink, end := w.process(w.disk)
-				defer end()
-				slowCommits(sink, nil)
-				ctx, cancel := context.WithTimeout(t.Context(), tt.stop)
-				defer cancel()
 				began := time.Now()
 				var gaveUp time.Duration
-				r.Decoding = &fakeDecoding{before: func(ctx context.Context, r *stream.Records) error {
-					if r.Offset[0] != 10 {
-						return nil
-					}
-					err := sleep(ctx, tt.work)
-					if err != nil {
-						gaveUp = time.Since(began)
-					}
-					return err
-				}}
-				if err := r.Run(ctx); err != nil {
-					t.Fatal(err)
-				}
+				w.okFor(tt.stop, func(r *Runner, s *fakeSink) {
+					slowCommits(s, nil)
+					r.Decoding = &fakeDecoding{before: func(ctx context.Context, r *stream.Records) error {
+						if r.Offset[0] != 10 {
+							return nil
+						}
+						err := sleep(ctx, tt.work)
+						if err != nil {
+							gaveUp = time.Since(began)
+						}
+						return err
+					}}
+				})
 				if took := time.Since(began); took != tt.took || gaveUp != tt.gaveUp || len(w.table.versions) != tt.versions ||
 					w.has("offsets/1") != tt.planned {
 					t.Errorf("took %v, gave up after %v, %d versions, offsets/1 %v", took, gaveUp, len(w.table.versions), w.has("offsets/1"))

@@ -607,19 +607,34 @@ func (w *world) process(disk store.Store) (*Runner, *fakeSink, func()) {
 }
 
 // run runs a process to its end.
-func (w *world) run(change func(*Runner, *fakeSink)) error {
+func (w *world) run(change func(*Runner, *fakeSink)) error { return w.runUnder(w.t.Context(), change) }
+
+func (w *world) runUnder(ctx context.Context, change func(*Runner, *fakeSink)) error {
 	r, sink, end := w.process(w.disk)
 	defer end()
 	if change != nil {
 		change(r, sink)
 	}
-	return r.Run(w.t.Context())
+	return r.Run(ctx)
 }
 
 // ok runs a process that must end well.
 func (w *world) ok(change func(*Runner, *fakeSink)) {
 	w.t.Helper()
-	if err := w.run(change); err != nil {
+	w.okUnder(w.t.Context(), change)
+}
+
+// okFor runs a process that is stopped after d, and must end well.
+func (w *world) okFor(d time.Duration, change func(*Runner, *fakeSink)) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	w.okUnder(ctx, change)
+}
+
+func (w *world) okUnder(ctx context.Context, change func(*Runner, *fakeSink)) {
+	w.t.Helper()
+	if err := w.runUnder(ctx, change); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.source.open != 0 {

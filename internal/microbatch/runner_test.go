@@ -77,8 +77,6 @@ func TestWithoutATriggerThereIsAtMostOneBatchASecond(t *testing.T) {
 		w := newWorld(t, bounds([2]int64{0, 0}))
 		w.o.Trigger = Trigger{}
 		ctx, cancel := context.WithCancel(t.Context())
-		r, _, end := w.process(w.disk)
-		defer end()
 		began := time.Now()
 		go func() {
 			time.Sleep(2355 * time.Millisecond) // nothing before: the first look that finds something starts a batch
@@ -89,9 +87,7 @@ func TestWithoutATriggerThereIsAtMostOneBatchASecond(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			cancel()
 		}()
-		if err := r.Run(ctx); err != nil {
-			t.Fatal(err)
-		}
+		w.okUnder(ctx, nil)
 		var batches, idles []time.Duration
 		for i, p := range w.progress {
 			if w.extra[i].Idle {
@@ -167,18 +163,16 @@ func TestProcessingTimeTicksSinceTheEpoch(t *testing.T) {
 // stopped runs a query whose batch is told to stop while it decodes, and needs so long.
 func stopped(t *testing.T, needs time.Duration) (*world, *fakeSink, time.Duration) {
 	w := newWorld(t, bounds([2]int64{0, 5}))
-	r, sink, end := w.process(w.disk)
-	defer end()
+	var sink *fakeSink
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r.Decoding = &fakeDecoding{before: func(ctx context.Context, _ *stream.Records) error {
-		cancel()
-		return sleep(ctx, needs)
-	}}
 	began := time.Now()
-	if err := r.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w.okUnder(ctx, func(r *Runner, s *fakeSink) {
+		sink, r.Decoding = s, &fakeDecoding{before: func(ctx context.Context, _ *stream.Records) error {
+			cancel()
+			return sleep(ctx, needs)
+		}}
+	})
 	return w, sink, time.Since(began)
 }
 
@@ -282,15 +276,8 @@ func TestStoppingWhileWaitingIsPrompt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, bounds([2]int64{0, 5}))
-				r, _, end := w.process(w.disk)
-				defer end()
-				change(w, r)
-				ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-				defer cancel()
 				began := time.Now()
-				if err := r.Run(ctx); err != nil {
-					t.Fatal(err)
-				}
+				w.okFor(90*time.Second, func(r *Runner, _ *fakeSink) { change(w, r) })
 				if took := time.Since(began); took != 90*time.Second {
 					t.Errorf("took %v", took)
 				}
@@ -310,24 +297,18 @@ func TestAMovedSchemaMakesTheBatchAnew(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, bounds([2]int64{0, 9}))
 			var sink *fakeSink
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			defer cancel()
-			r, s, end := w.process(w.disk)
-			defer end()
-			sink = s
-			left := moves
-			sink.onCommit = func(context.Context, stream.Batch) (error, error) {
-				if left > 0 {
-					left--
-					w.table.fields++ // somebody else's commit
-				}
-				return nil, nil
-			}
 			var warned strings.Builder
-			r.Logger = logTo(&warned)
-			if err := r.Run(ctx); err != nil {
-				t.Fatal(err)
-			}
+			w.okFor(500*time.Millisecond, func(r *Runner, s *fakeSink) {
+				left := moves
+				s.onCommit = func(context.Context, stream.Batch) (error, error) {
+					if left > 0 {
+						left--
+						w.table.fields++ // somebody else's commit
+					}
+					return nil, nil
+				}
+				sink, r.Logger = s, logTo(&warned)
+			})
 			if want == "" {
 				w.exactlyOnce(ofT(0))
 			} else if len(w.table.versions) != 0 || !strings.Contains(warned.String(), want) {

@@ -82,8 +82,6 @@ func TestATopicThatComesBackAsAnotherIsReadFromItsBegin(t *testing.T) {
 				}
 			} else {
 				w.o.Trigger = Trigger{}
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
 				looks := 0
 				w.source.onBounds = func(context.Context) error {
 					if looks%30 == 0 && looks/30 < len(steps) {
@@ -92,11 +90,7 @@ func TestATopicThatComesBackAsAnotherIsReadFromItsBegin(t *testing.T) {
 					looks++
 					return nil
 				}
-				r, _, end := w.process(w.disk)
-				defer end()
-				if err := r.Run(ctx); err != nil {
-					t.Fatal(err)
-				}
+				w.okFor(10*time.Second, nil)
 			}
 			if len(w.table.versions) != 3 || len(w.table.versions[2].rows[tp(0)]) != 20 {
 				t.Errorf("restarts %v: got %+v", restarts, w.table.versions)
@@ -166,18 +160,12 @@ func TestNewPartitionsAreReadWhileRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, bounds([2]int64{0, 9}))
 		w.o.Trigger = Trigger{}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		r, _, end := w.process(w.disk)
-		defer end()
 		go func() {
 			time.Sleep(5 * time.Second)
 			w.source.grow(1, 6)
 			w.source.grow(0, 1)
 		}()
-		if err := r.Run(ctx); err != nil {
-			t.Fatal(err)
-		}
+		w.okFor(time.Minute, nil)
 		w.exactlyOnce(ofT(0, 0))
 	})
 }
