@@ -63,6 +63,48 @@ const (
 	triggerExecution = "triggerExecution" // all of it
 )
 
+// report tells of a batch.
+func (q *run) report(t turn, from stream.Offsets, w written) {
+	served, rows, rejected, nulled := w.harvest.report.Totals()
+	p := q.progress(t.firing, t.batch.ID, from, t.batch.End, served)
+	x := Extra{Again: t.again, Ahead: t.ahead, Version: q.version, Lag: lag(t.batch.End, q.latest), Rows: rows, Rejected: rejected,
+		Nulled: nulled, Workers: w.workers, Reading: w.reading, Waited: w.waited}
+	for _, part := range w.harvest.report.Partitions {
+		x.Gaps = append(x.Gaps, part.Gaps...)
+	}
+	sortGaps(x.Gaps)
+	q.tell(p, x)
+}
+
+// idle tells, every ten seconds, that there is no data.
+func (q *run) idle(f *firing) {
+	if !q.lastReport.IsZero() && q.r.Now().Sub(q.lastReport) < idleInterval {
+		return
+	}
+	f.end = q.r.Now()
+	p := q.progress(f, q.nextID, q.startOffset(q.nextID), q.at.Offsets, 0)
+	q.tell(p, Extra{Idle: true, Version: q.version, Lag: lag(q.at.Offsets, q.latest)})
+}
+
+func (q *run) progress(f *firing, id int64, from, to stream.Offsets, rows int64) Progress {
+	took := max(f.end.Sub(f.at), 0)
+	p := Progress{ID: q.queryID, RunID: q.runID, Name: q.o.Name, Timestamp: f.at, BatchID: id, BatchDuration: took, NumInputRows: rows,
+		DurationMs: f.durations, Source: q.r.Source.Description(), Sink: q.o.SinkDescription, Start: from, End: to, Latest: q.latest}
+	p.DurationMs[triggerExecution] = took.Milliseconds()
+	if rows > 0 && !q.lastFired.IsZero() {
+		p.InputRowsPerSecond = float64(rows) / (float64(f.at.Sub(q.lastFired).Milliseconds()) / 1000)
+	}
+	p.ProcessedRowsPerSecond = float64(rows) / (float64(max(took.Milliseconds(), 1)) / 1000)
+	return p
+}
+
+func (q *run) tell(p Progress, x Extra) {
+	q.lastReport = q.r.Now()
+	if q.r.Progress != nil {
+		q.r.Progress(p, x)
+	}
+}
+
 // MarshalJSON gives the bytes of Spark's StreamingQueryProgress.json. (encoding/json escapes <, > and & in what it gets from here.)
 func (p Progress) MarshalJSON() ([]byte, error) {
 	var b []byte
