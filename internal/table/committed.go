@@ -80,8 +80,8 @@ func (k *Sink) Committed(ctx context.Context, queryID string) (stream.InTable, e
 	return t, nil
 }
 
-// lastBatch returns the query's newest batch that a commit up to the newest holds, -1 if none of the newest does, and what the commit says of it; nil if that
-// is not silt's.
+// lastBatch returns the query's newest batch that one of the last commits up to version newest holds, -1 if none does, and what the commit
+// says of it; nil if that is not silt's.
 func (k *Sink) lastBatch(ctx context.Context, newest int64, queryID string) (int64, *stream.Batch, error) {
 	for v := newest; v >= max(newest-lookBack+1, 0); v-- {
 		c, err := k.log.ReadHead(ctx, v)

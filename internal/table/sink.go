@@ -135,8 +135,8 @@ func (k *Sink) layout(id int64, table column.Schema) column.Schema {
 	return table
 }
 
-// layOut says what the next attempt at a batch is laid out by; id -1: as the table is.
-func (k *Sink) layOut(id int64, s column.Schema) {
+// setLayout says what the next attempt at a batch is laid out by.
+func (k *Sink) setLayout(id int64, s column.Schema) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.movedID, k.moved = id, s

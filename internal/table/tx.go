@@ -89,7 +89,6 @@ func (t *tx) Commit(ctx context.Context, r stream.Report) (int64, error) {
 		return -1, t.failed(err)
 	}
 	k.learn(read, snapshot)
-	k.layOut(-1, column.Schema{})
 	k.upkeep.after(snapshot)
 	return snapshot.Version(), nil
 }
@@ -101,7 +100,7 @@ func (t *tx) failed(err error) error {
 	t.kept = !errors.Is(err, delta.ErrNotCommitted)
 	switch {
 	case errors.As(err, &moved):
-		t.sink.layOut(t.batch.ID, moved.schema)
+		t.sink.setLayout(t.batch.ID, moved.schema)
 		return fmt.Errorf("%w: %w", stream.ErrSchemaMoved, err)
 	case errors.As(err, &concurrent), errors.Is(err, stream.ErrFenced):
 		return fmt.Errorf("%w: %w", stream.ErrFenced, err)
