@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -181,12 +180,11 @@ type uploadOrder struct {
 
 // uploadCommand uploads files in a process of its own, and prints the seconds that the uploads took.
 func uploadCommand(args []string) error {
-	flags := flag.NewFlagSet("upload", flag.ContinueOnError)
-	if err := flags.Parse(args); err != nil {
-		return err
+	if len(args) != 1 {
+		return errors.New("upload wants one argument")
 	}
 	var o uploadOrder
-	if err := json.Unmarshal([]byte(flags.Arg(0)), &o); err != nil {
+	if err := json.Unmarshal([]byte(args[0]), &o); err != nil {
 		return err
 	}
 	ctx := context.Background()
