@@ -42,11 +42,7 @@ func TestRegistryAnswersAsApicurioDoes(t *testing.T) {
 	}
 	apicurio, err := parts.StartApicurio(t.TempDir())
 	parts.Need(t, err)
-	t.Cleanup(func() {
-		if err := apicurio.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	stopAtEnd(t, apicurio.Stop)
 	registry, err := registryd.Open(t.Context(), &journal{}, registryd.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -3,9 +3,7 @@
 package e2e
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/siltlake/silt/test/load"
 	"github.com/siltlake/silt/test/parts"
 )
 
@@ -60,38 +57,29 @@ func (d *disk) remount(flags uintptr, size string) {
 // waits, says why, and goes on by itself when it can.
 func TestDiskThatCannotBeWrittenIsWaitedFor(t *testing.T) {
 	tests := map[string]struct {
-		// on says what lies on the small disk: table, checkpoint, or both.
-		on   []string
+		on   string // what lies on the small disk
 		size string
 		fail func(d *disk) // nil: the disk is small enough to be full soon
 		says string
 	}{
-		"table on a full disk":          {[]string{"table"}, "1m", nil, "no space left on device"},
-		"checkpoint on a full disk":     {[]string{"checkpoint"}, "64k", nil, "no space left on device"},
-		"table on a read-only disk":     {[]string{"table"}, "64m", readOnly, "read-only file system"},
-		"checkpoint on a read-only one": {[]string{"checkpoint"}, "64m", readOnly, "read-only file system"},
+		"table on a full disk":          {"table", "1m", nil, "no space left on device"},
+		"checkpoint on a full disk":     {"checkpoint", "64k", nil, "no space left on device"},
+		"table on a read-only disk":     {"table", "64m", readOnly, "read-only file system"},
+		"checkpoint on a read-only one": {"checkpoint", "64m", readOnly, "read-only file system"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, release)
 			d := newDisk(t, test.size)
-			for _, what := range test.on {
-				// The fixture finds its table where it always is.
-				if err := os.Symlink(filepath.Join(d.dir, what), filepath.Join(f.dir, what)); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Mkdir(filepath.Join(d.dir, what), 0o755); err != nil {
-					t.Fatal(err)
-				}
+			// The fixture finds its table where it always is.
+			if err := os.Symlink(filepath.Join(d.dir, test.on), filepath.Join(f.dir, test.on)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(filepath.Join(d.dir, test.on), 0o755); err != nil {
+				t.Fatal(err)
 			}
 			f.set(pipeline{"processingTime": "200 milliseconds"}, "trigger")
-			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
-			produced := make(chan error, 1)
-			go func() {
-				_, err := f.tryProduce(ctx, load.Options{Rate: 50_000})
-				produced <- err
-			}()
+			produced := f.produceOn(50_000)
 			p := f.start(nil, "run", "-c", f.file())
 			if test.fail != nil {
 				eventually(t, 30*time.Second, "two batches", func() bool { return f.version() >= 1 })
@@ -107,17 +95,14 @@ func TestDiskThatCannotBeWrittenIsWaitedFor(t *testing.T) {
 			before := f.version()
 			d.remount(0, "256m")
 			eventually(t, 60*time.Second, "three more batches", func() bool { return f.version() >= before+3 })
-			stop()
-			if err := <-produced; err != nil {
-				t.Fatal(err)
-			}
+			produced()
 			p.stop(t)
 			f.runOnce()
 			f.checkComplete()
 			if test.fail == nil {
 				f.noStrays() // what cannot be written can be removed
 			}
-			t.Log(fmt.Sprint(strings.Count(p.stderr.String(), "waits for an outage"), " attempts failed"))
+			t.Logf("%d attempts failed", strings.Count(p.stderr.String(), "waits for an outage"))
 		})
 	}
 }

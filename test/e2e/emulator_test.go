@@ -15,8 +15,7 @@ import (
 
 // An emulator is an object store in a process of its own, one for all tests, each of which has folders of its own there.
 type emulator struct {
-	name string
-	url  string // of its HTTP service, without a path
+	url string // of its HTTP service, without a path
 	// folder is a folder's URL, as a pipeline file has it.
 	folder func(path string) string
 	// options are the storage options of a pipeline file, for a store that is asked at url, and their names are those that Spark's users
@@ -42,15 +41,12 @@ var running []*emulator
 // onEveryEmulator runs a test on each of them, one after the other.
 func onEveryEmulator(t *testing.T, test func(t *testing.T, e *emulator)) {
 	for _, e := range emulators {
-		t.Run(e.name, func(t *testing.T) { test(t, needEmulator(t, e.start)) })
+		t.Run(e.name, func(t *testing.T) {
+			e, err := e.start()
+			parts.Need(t, err)
+			test(t, e)
+		})
 	}
-}
-
-func needEmulator(t *testing.T, start func() (*emulator, error)) *emulator {
-	t.Helper()
-	e, err := start()
-	parts.Need(t, err)
-	return e
 }
 
 func azuriteEmulator() (*emulator, error) {
@@ -60,7 +56,7 @@ func azuriteEmulator() (*emulator, error) {
 	}
 	const container = "data"
 	e := &emulator{
-		name: "azurite", url: strings.TrimSuffix(a.URL, "/"+parts.AzuriteAccount), stop: a.Stop,
+		url: strings.TrimSuffix(a.URL, "/"+parts.AzuriteAccount), stop: a.Stop,
 		folder: func(path string) string {
 			return "abfss://" + container + "@" + parts.AzuriteAccount + ".dfs.core.windows.net/delta/" + path
 		},
@@ -85,7 +81,7 @@ func versitygwEmulator() (*emulator, error) {
 		return nil, err
 	}
 	e := &emulator{
-		name: "versitygw", url: s.URL, stop: s.Stop,
+		url: s.URL, stop: s.Stop,
 		folder: func(path string) string { return "s3a://" + s.Bucket + "/delta/" + path },
 		options: func(url string) pipeline {
 			return pipeline{
@@ -109,7 +105,7 @@ func fakeGCSEmulator() (*emulator, error) {
 	}
 	const bucket = "silt"
 	e := &emulator{
-		name: "fake-gcs-server", url: s.URL, stop: s.Stop,
+		url: s.URL, stop: s.Stop,
 		folder: func(path string) string { return "gs://" + bucket + "/delta/" + path },
 		options: func(url string) pipeline {
 			return pipeline{"fs.gs.storage.root.url": url, "fs.gs.auth.type": "UNAUTHENTICATED"}
@@ -151,10 +147,6 @@ func proxied(t *testing.T, e *emulator) *faultproxy.Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	stopAtEnd(t, p.Close)
 	return p
 }

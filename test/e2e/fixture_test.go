@@ -170,6 +170,23 @@ func (f *fixture) tryProduce(ctx context.Context, o load.Options) (load.Report, 
 	return load.Run(ctx, o)
 }
 
+// produceOn fills the topic at a rate until the function that it returns is called, or the test ends.
+func (f *fixture) produceOn(rate int) (stop func() load.Report) {
+	ctx, cancel := context.WithCancel(f.t.Context())
+	produced := make(chan load.Report, 1)
+	go func() {
+		report, err := f.tryProduce(ctx, load.Options{Rate: rate})
+		if err != nil {
+			f.t.Error("produce: ", err)
+		}
+		produced <- report
+	}()
+	return func() load.Report {
+		cancel()
+		return <-produced
+	}
+}
+
 // A process is a run of silt.
 type process struct {
 	cmd    *exec.Cmd
@@ -284,6 +301,15 @@ func (f *fixture) runOnce() {
 func tail(s string, n int) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// stopAtEnd stops with the test what it started.
+func stopAtEnd(t *testing.T, stop func() error) {
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // eventually waits until what holds.

@@ -82,14 +82,6 @@ func readersGCS(t *testing.T) []string {
 	return []string{"STORAGE_EMULATOR_HOST=" + strings.TrimPrefix(f.URL, "http://")}
 }
 
-func stopAtEnd(t *testing.T, stop func() error) {
-	t.Cleanup(func() {
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // guidePrograms is a folder with the programs that the guides type, by the names that they have there.
 func guidePrograms(t *testing.T) string {
 	t.Helper()

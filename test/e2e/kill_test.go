@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,8 +14,6 @@ import (
 	"testing"
 	"time"
 	"unicode"
-
-	"github.com/siltlake/silt/test/load"
 )
 
 // TestKillsLoseAndDoubleNothing kills silt again and again while records arrive: half of the kills come at random moments, half when silt's
@@ -27,18 +24,7 @@ func TestKillsLoseAndDoubleNothing(t *testing.T) {
 	needPython(t)
 	f.set(pipeline{"processingTime": "200 milliseconds"}, "trigger")
 	k := newKiller(t, f)
-
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	produced := make(chan load.Report, 1)
-	go func() {
-		report, err := f.tryProduce(ctx, load.Options{Rate: n.killRate})
-		if err != nil {
-			t.Error("produce: ", err)
-		}
-		produced <- report
-	}()
-
+	produced := f.produceOn(n.killRate)
 	for i := 1; i <= n.kills; i++ {
 		k.round(i)
 		if i%5 == 0 {
@@ -49,8 +35,7 @@ func TestKillsLoseAndDoubleNothing(t *testing.T) {
 			break
 		}
 	}
-	stop()
-	report := <-produced
+	report := produced()
 	f.runOnce()
 	f.checkComplete()
 	if matches, err := filepath.Glob(filepath.Join(f.table(), "_delta_log", "*.checkpoint*.parquet")); err != nil || len(matches) == 0 {

@@ -3,13 +3,10 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/siltlake/silt/test/load"
 )
 
 // TestKillsLoseNothingInObjectStores kills silt at random moments and at chosen lines of its trace, while table and checkpoint are in an
@@ -35,23 +32,6 @@ func TestKillsLoseNothingInObjectStores(t *testing.T) {
 		f.checkComplete()
 		tell(t, fmt.Sprintf("%d kills while %d records arrived; table version %d\n%s", n.remoteKills, report.Records, f.count().Version, k.summary()))
 	})
-}
-
-// produceOn fills the topic at a rate until the function that it returns is called, or the test ends.
-func (f *fixture) produceOn(rate int) (stop func() load.Report) {
-	ctx, cancel := context.WithCancel(f.t.Context())
-	produced := make(chan load.Report, 1)
-	go func() {
-		report, err := f.tryProduce(ctx, load.Options{Rate: rate})
-		if err != nil {
-			f.t.Error("produce: ", err)
-		}
-		produced <- report
-	}()
-	return func() load.Report {
-		cancel()
-		return <-produced
-	}
 }
 
 // TestOfTwoRunsInAnObjectStoreOneWins starts two runs of one query at once, again and again: one exits 4, the other goes on.

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -121,13 +120,7 @@ func TestConfluentsPythonClientsRecordsAreInTheTable(t *testing.T) {
 func TestBrokerRestartInTheMiddleLosesNothing(t *testing.T) {
 	f := newFixture(t, checked)
 	f.set(pipeline{"processingTime": "200 milliseconds"}, "trigger")
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	produced := make(chan error, 1)
-	go func() {
-		_, err := f.tryProduce(ctx, load.Options{Rate: 5_000})
-		produced <- err
-	}()
+	produced := f.produceOn(5_000)
 	p := f.start(nil, "run", "-c", f.file())
 	for _, crash := range []bool{true, false} {
 		before := f.version()
@@ -149,10 +142,7 @@ func TestBrokerRestartInTheMiddleLosesNothing(t *testing.T) {
 	}
 	before := f.version()
 	eventually(t, 60*time.Second, "three batches after the last restart", func() bool { return f.version() >= before+3 })
-	stop()
-	if err := <-produced; err != nil {
-		t.Fatal(err)
-	}
+	produced()
 	p.stop(t)
 	f.runOnce()
 	f.checkComplete()
