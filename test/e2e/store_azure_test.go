@@ -3,48 +3,26 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/siltlake/silt/internal/cloud"
-	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/store/storetest"
 	"github.com/siltlake/silt/test/parts"
 )
 
-// openAzurite opens a folder of the emulator, with more options, written as key=value.
+// openAzurite opens a folder of the emulator, with more options.
 func openAzurite(t *testing.T, a *parts.Azurite, url string, more ...string) *cloud.Store {
 	t.Helper()
-	return openAzuriteBy(t, nil, a, url, more...)
+	return openFolder(t, nil, url, append(azuriteOptions(a), more...)...)
 }
 
-func openAzuriteBy(t *testing.T, transport http.RoundTripper, a *parts.Azurite, url string, more ...string) *cloud.Store {
-	t.Helper()
-	env := cloud.Env{Transport: transport, Getenv: func(string) (string, bool) { return "", false }}
-	p, q := cloud.ParsePlace(url)
-	if q != nil {
-		t.Fatal(q)
-	}
-	var values []option.Value
-	for _, m := range append([]string{"azure_storage_use_emulator=true", "azure_storage_endpoint=" + a.URL}, more...) {
-		key, text, _ := strings.Cut(m, "=")
-		values = append(values, option.Value{Key: key, Text: text})
-	}
-	o, problems := cloud.ParseOptions(option.NewValues("sink.storageOptions", problem.Location{}, values...), env, p)
-	if len(problems) > 0 {
-		t.Fatal(problem.List(problems))
-	}
-	s, err := cloud.Open(t.Context(), p, o, env, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+func azuriteOptions(a *parts.Azurite) []string {
+	return []string{"azure_storage_use_emulator=true", "azure_storage_endpoint=" + a.URL}
 }
 
 // TestAzurite runs the contract of stores on Azure's emulator, and what is special there.
@@ -53,11 +31,7 @@ func TestAzurite(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			a, err := parts.StartAzurite(t.TempDir(), mode.dir)
 			parts.Need(t, err)
-			defer func() {
-				if err := a.Stop(); err != nil {
-					t.Error(err)
-				}
-			}()
+			stopAtEnd(t, a.Stop)
 			if err := a.CreateContainer(t.Context(), "data"); err != nil {
 				t.Fatal(err)
 			}
@@ -66,57 +40,19 @@ func TestAzurite(t *testing.T) {
 				n++
 				return openAzurite(t, a, fmt.Sprintf("az://data/folder %d/é+", n))
 			})
-			t.Run("100 writers of one key, again and again", func(t *testing.T) { azureRaces(t, openAzurite(t, a, "az://data/races")) })
+			t.Run("100 writers of one key", func(t *testing.T) { racePuts(t, openAzurite(t, a, "az://data/races")) })
 			t.Run("pages, with a SAS", func(t *testing.T) {
 				sas, err := a.SAS()
 				if err != nil {
 					t.Fatal(err)
 				}
-				azurePages(t, openAzuriteBy(t, shortPages{}, a, "az://data/pages", "sas_token="+sas), 250)
+				listPages(t, openFolder(t, shortPages{}, "az://data/pages", append(azuriteOptions(a), "sas_token="+sas)...), 250)
 			})
 			if theCounts().soaking { // Azure lists 5,000 objects a page
-				t.Run("more objects than a page holds", func(t *testing.T) { azurePages(t, openAzurite(t, a, "az://data/long"), 5_050) })
+				t.Run("more objects than a page holds", func(t *testing.T) { listPages(t, openAzurite(t, a, "az://data/long"), 5_050) })
 			}
 			t.Run("what is refused", func(t *testing.T) { azureRefusals(t, a) })
 		})
-	}
-}
-
-// azureRaces: in every round one of 100 writers creates the object, the others are told, and its bytes are there.
-func azureRaces(t *testing.T, s store.Store) {
-	const writers = 100
-	for round := range theCounts().storeRaces {
-		key := fmt.Sprintf("log/%020d.json", round)
-		outcomes := make([]store.Outcome, writers)
-		errs := make([]error, writers)
-		start := make(chan struct{})
-		var wg sync.WaitGroup
-		for w := range writers {
-			wg.Go(func() {
-				<-start
-				outcomes[w], errs[w] = s.PutIfAbsent(t.Context(), key, fmt.Appendf(nil, "writer %d", w))
-			})
-		}
-		close(start)
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-		winner := -1
-		for w, o := range outcomes {
-			switch {
-			case o == store.Created && winner >= 0:
-				t.Fatalf("round %d: writers %d and %d created it", round, winner, w)
-			case o == store.Created:
-				winner = w
-			case o != store.Exists:
-				t.Fatalf("round %d: writer %d got %v", round, w, o)
-			}
-		}
-		got, err := s.Get(t.Context(), key, 100)
-		if err != nil || string(got) != fmt.Sprintf("writer %d", winner) {
-			t.Fatalf("round %d: got %q, %v, want that of writer %d", round, got, err, winner)
-		}
 	}
 }
 
@@ -129,42 +65,6 @@ func (shortPages) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.URL.RawQuery += "&maxresults=100"
 	}
 	return http.DefaultTransport.RoundTrip(r)
-}
-
-// azurePages: a listing of several pages has every object once and in order, wherever it begins.
-func azurePages(t *testing.T, s store.Store, objects int) {
-	key := func(i int) string { return fmt.Sprintf("log/%020d.json", i) }
-	var wg sync.WaitGroup
-	for w := range 16 {
-		wg.Go(func() {
-			for i := w; i < objects; i += 16 {
-				if err := s.Put(t.Context(), key(i), nil); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for _, from := range []int{0, objects - 40} {
-		want := from
-		after := ""
-		if from > 0 {
-			after = key(from - 1)
-		}
-		for i, err := range s.List(t.Context(), "log/", after) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if i.Key != key(want) {
-				t.Fatalf("got %s, want %s", i.Key, key(want))
-			}
-			want++
-		}
-		if want != objects {
-			t.Errorf("listed %d to %d, want all %d", from, want, objects)
-		}
-	}
 }
 
 // azureRefusals: what is wrong is told apart, and no secret is in it.

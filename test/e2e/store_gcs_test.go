@@ -4,15 +4,11 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/siltlake/silt/internal/cloud"
-	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/store/storetest"
@@ -25,11 +21,7 @@ func startFakeGCS(t *testing.T, dir string) *parts.FakeGCS {
 	t.Helper()
 	f, err := parts.StartFakeGCS(t.TempDir(), dir)
 	parts.Need(t, err)
-	t.Cleanup(func() {
-		if err := f.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	stopAtEnd(t, f.Stop)
 	if err := f.MakeBucket("data"); err != nil {
 		t.Fatal(err)
 	}
@@ -39,21 +31,7 @@ func startFakeGCS(t *testing.T, dir string) *parts.FakeGCS {
 // openGCS opens a folder of the emulator at root, as a user of delta-rs writes it.
 func openGCS(t *testing.T, root, url string) *cloud.Store {
 	t.Helper()
-	p, q := cloud.ParsePlace(url)
-	if q != nil {
-		t.Fatal(q)
-	}
-	env := cloud.Env{Getenv: func(string) (string, bool) { return "", false }}
-	o, problems := cloud.ParseOptions(option.NewValues("sink.storageOptions", problem.Location{},
-		option.Value{Key: "google_base_url", Text: root}, option.Value{Key: "google_skip_signature", Text: "true"}), env, p)
-	if len(problems) > 0 {
-		t.Fatal(problem.List(problems))
-	}
-	s, err := cloud.Open(t.Context(), p, o, env, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return openFolder(t, nil, url, "google_base_url="+root, "google_skip_signature=true")
 }
 
 // TestFakeGCS runs the contract of stores on an emulator of Google Cloud Storage, and what is special there.
@@ -71,66 +49,6 @@ func TestFakeGCS(t *testing.T) {
 			t.Run("no bucket", func(t *testing.T) { gcsNoBucket(t, openGCS(t, f.URL, "gs://missing/t")) })
 		})
 	}
-}
-
-// racePuts: one of 100 writers creates the object, the others are told, and its bytes are there.
-func racePuts(t *testing.T, s store.Store) {
-	const writers = 100
-	for round := range theCounts().storeRaces {
-		key := fmt.Sprintf("log/%020d.json", round)
-		outcomes := make([]store.Outcome, writers)
-		errs := make([]error, writers)
-		var wg sync.WaitGroup
-		for w := range writers {
-			wg.Go(func() { outcomes[w], errs[w] = s.PutIfAbsent(t.Context(), key, fmt.Appendf(nil, "writer %d", w)) })
-		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-		got, err := s.Get(t.Context(), key, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for w, o := range outcomes {
-			if ours := string(got) == fmt.Sprintf("writer %d", w); ours != (o == store.Created) || !ours && o != store.Exists {
-				t.Fatalf("round %d: writer %d got %v, and %q is there", round, w, o, got)
-			}
-		}
-	}
-}
-
-// raceUploads: of uploads of one key in parts one is whole, and the others are told.
-func raceUploads(t *testing.T, s store.Store) {
-	const writers, size = 5, 17 << 20
-	content := func(w int) []byte { return bytes.Repeat([]byte{byte('a' + w)}, size+w) }
-	errs := make([]error, writers)
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() { errs[w] = put(t, s, "k", content(w)) })
-	}
-	wg.Wait()
-	got, err := s.Get(t.Context(), "k", size+writers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for w, err := range errs {
-		if ours := bytes.Equal(got, content(w)); ours != (err == nil) || !ours && !errors.Is(err, fs.ErrExist) {
-			t.Errorf("writer %d: %v, ours %v", w, err, ours)
-		}
-	}
-}
-
-// put uploads data.
-func put(t *testing.T, s store.Store, key string, data []byte) error {
-	u, err := s.Create(t.Context(), key)
-	if err != nil {
-		return err
-	}
-	if _, err := u.Write(data); err != nil {
-		return errors.Join(err, u.Abort(t.Context()))
-	}
-	return u.Commit(t.Context())
 }
 
 func gcsNoBucket(t *testing.T, s store.Store) {

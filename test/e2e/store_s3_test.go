@@ -7,14 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/siltlake/silt/internal/cloud"
-	"github.com/siltlake/silt/internal/option"
-	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/store/storetest"
 	"github.com/siltlake/silt/test/parts"
@@ -23,22 +19,8 @@ import (
 // openS3 opens a folder of a server's bucket, with options as Hadoop spells them.
 func openS3(t *testing.T, server *parts.S3, url string) *cloud.Store {
 	t.Helper()
-	p, q := cloud.ParsePlace(url)
-	if q != nil {
-		t.Fatal(q)
-	}
-	env := cloud.Env{Getenv: func(string) (string, bool) { return "", false }}
-	o, problems := cloud.ParseOptions(option.NewValues("sink.storageOptions", problem.Location{},
-		option.Value{Key: "fs.s3a.access.key", Text: server.KeyID}, option.Value{Key: "fs.s3a.secret.key", Text: server.Secret},
-		option.Value{Key: "fs.s3a.endpoint", Text: server.URL}, option.Value{Key: "fs.s3a.path.style.access", Text: "true"}), env, p)
-	if len(problems) > 0 {
-		t.Fatal(problem.List(problems))
-	}
-	s, err := cloud.Open(t.Context(), p, o, env, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return openFolder(t, nil, url, "fs.s3a.access.key="+server.KeyID, "fs.s3a.secret.key="+server.Secret, "fs.s3a.endpoint="+server.URL,
+		"fs.s3a.path.style.access=true")
 }
 
 // TestS3 runs the contract of stores on a server that speaks S3's protocol, and what is special there; on a second one what that one gives:
@@ -53,13 +35,9 @@ func TestS3(t *testing.T) {
 		t.Run(server.name, func(t *testing.T) {
 			s3, err := server.start(t.TempDir())
 			parts.Need(t, err)
-			t.Cleanup(func() {
-				if err := s3.Stop(); err != nil {
-					t.Error(err)
-				}
-			})
+			stopAtEnd(t, s3.Stop)
 			t.Run("100 writers of one key", func(t *testing.T) { racePuts(t, openS3(t, s3, "s3://silt/races")) })
-			t.Run("pages", func(t *testing.T) { s3Pages(t, openS3(t, s3, "s3://silt/pages")) })
+			t.Run("pages", func(t *testing.T) { listPages(t, openS3(t, s3, "s3://silt/pages"), 1_100) }) // S3 lists 1,000 objects a page
 			t.Run("an upload in parts", func(t *testing.T) { s3Upload(t, openS3(t, s3, "s3://silt/upload")) })
 			if !server.uploads {
 				return
@@ -87,42 +65,6 @@ func s3Upload(t *testing.T, s store.Store) {
 	}
 	if got, err := s.Get(t.Context(), "k", size); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("got %d bytes, %v", len(got), err)
-	}
-}
-
-// s3Pages: a listing that has more objects than a page of S3's.
-func s3Pages(t *testing.T, s store.Store) {
-	const objects = 1100
-	var want []string
-	var wg sync.WaitGroup
-	for n := range objects {
-		want = append(want, fmt.Sprintf("_delta_log/%020d.json", n))
-	}
-	for worker := range 10 {
-		wg.Go(func() {
-			for n := worker; n < objects; n += 10 {
-				if o, err := s.PutIfAbsent(t.Context(), want[n], []byte("{}")); o != store.Created || err != nil {
-					t.Errorf("put %d: %v, %v", n, o, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for _, after := range []int{-1, 42} {
-		from := ""
-		if after >= 0 {
-			from = want[after]
-		}
-		var got []string
-		for o, err := range s.List(t.Context(), "_delta_log/", from) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, o.Key)
-		}
-		if !slices.Equal(got, want[after+1:]) {
-			t.Errorf("after %q: got %d keys, want %d", from, len(got), objects-after-1)
-		}
 	}
 }
 
