@@ -151,3 +151,51 @@ func TestEveryProblemCodeIsDocumentedWithItsExitStatus(t *testing.T) {
 		t.Errorf("docs/errors.md has the codes\n%v\nwant\n%v", got, want)
 	}
 }
+
+var (
+	testFunc    = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	namedTest   = regexp.MustCompile("`(Test\\w+)`")
+	chosenTests = regexp.MustCompile(` -run (\S+)`)
+)
+
+// What a document or a target of make calls a test is one: `go test -run` of a name that is gone passes.
+func TestTestsThatAreNamedAreThere(t *testing.T) {
+	named := func(file string, pattern *regexp.Regexp) (found []string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range pattern.FindAllSubmatch(text, -1) {
+			found = append(found, string(m[1]))
+		}
+		return found
+	}
+	var tests []string
+	for _, name := range tracked(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			tests = append(tests, named(name, testFunc)...)
+		}
+	}
+	for _, page := range tracked(t) {
+		if !strings.HasSuffix(page, ".md") {
+			continue
+		}
+		for _, name := range named(page, namedTest) {
+			if !slices.Contains(tests, name) {
+				t.Errorf("%s names %s, which is not there", page, name)
+			}
+		}
+	}
+	targets := named("Makefile", chosenTests)
+	if len(targets) == 0 {
+		t.Fatal("the Makefile chooses no tests")
+	}
+	for _, target := range targets {
+		for _, part := range strings.Split(strings.Trim(target, "'"), "|") {
+			is := regexp.MustCompile(strings.ReplaceAll(part, "$$", "$"))
+			if !slices.ContainsFunc(tests, is.MatchString) {
+				t.Errorf("Makefile: no test is called %s", part)
+			}
+		}
+	}
+}
