@@ -8,8 +8,6 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,10 +112,10 @@ func (a *azure) get(ctx context.Context, key string, off, n int64) (io.ReadClose
 		_ = r.Body.Close() // of no bytes
 		return nil, 0, &azureError{op: op, status: http.StatusNotFound, text: "it is a directory"}
 	}
-	size, ok := wholeSize(r.ContentRange, r.ContentLength)
+	size, ok := wholeSize(off, r.ContentRange, r.ContentLength)
 	if !ok {
 		_ = r.Body.Close()
-		return nil, 0, &azureError{op: op, status: http.StatusBadGateway, text: "the answer does not say the size"}
+		return nil, 0, &azureError{op: op, status: http.StatusBadGateway, text: "the answer is not the range that was asked for, or has no size"}
 	}
 	return r.Body, size, nil
 }
@@ -137,17 +135,16 @@ func (a *azure) size(ctx context.Context, b *blockblob.Client) (int64, error) {
 	return *p.ContentLength, nil
 }
 
-// wholeSize returns the size of the whole blob from the headers of an answer: Content-Range, bytes 0-9/100, if it has a part of it.
-func wholeSize(contentRange *string, contentLength *int64) (int64, bool) {
-	if contentRange != nil {
-		_, size, _ := strings.Cut(*contentRange, "/")
-		n, err := strconv.ParseInt(size, 10, 64)
-		return n, err == nil && n >= 0
+// wholeSize returns the size of the whole blob from the headers of an answer that begins at off: Content-Range if it has a part of it.
+func wholeSize(off int64, ranged *string, length *int64) (int64, bool) {
+	if ranged != nil {
+		from, size, ok := contentRange(*ranged)
+		return size, ok && from == off
 	}
-	if contentLength != nil {
-		return *contentLength, *contentLength >= 0
+	if length == nil || off > 0 {
+		return 0, false
 	}
-	return 0, false
+	return *length, *length >= 0
 }
 
 func (a *azure) delete(ctx context.Context, key string) error {

@@ -318,6 +318,19 @@ func TestAzureGets(t *testing.T) {
 	}
 }
 
+func TestAzureRefusesAnotherRange(t *testing.T) {
+	for what, other := range map[string]*http.Response{
+		"the whole blob":       withBody(answer(200), "0123456789"),
+		"another range":        withBody(answer(206, "Content-Range", "bytes 0-1/10"), "01"),
+		"a range without size": withBody(answer(206, "Content-Range", "bytes 2-3/*"), "23"),
+	} {
+		a := newWired(t, &wire{answer: always(func() *http.Response { return other })}, sharedKey())
+		if _, _, err := a.get(t.Context(), "k", 2, 2); err == nil || !strings.Contains(err.Error(), "not the range") {
+			t.Errorf("%s: got %v, want an error", what, err)
+		}
+	}
+}
+
 func TestADirectoryIsNoObject(t *testing.T) {
 	folder := func() *http.Response { return answer(200, "X-Ms-Meta-Hdi_isfolder", "true", "Content-Length", "0") }
 	for _, n := range []int64{-1, 0, 1} {

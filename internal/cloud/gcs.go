@@ -138,7 +138,7 @@ func (g *gcs) get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	}
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		_, _ = readAnswer(resp, maxErrorBody) // the status says everything
-		if _, size, ok := contentRange(resp.Header); ok {
+		if _, size, ok := contentRange(resp.Header.Get("Content-Range")); ok {
 			return http.NoBody, size, nil
 		}
 		o, err := g.look(ctx, key)
@@ -159,7 +159,7 @@ func gotSize(resp *http.Response, off, n int64) (int64, error) {
 			message: fmt.Sprintf("the object is stored with Content-Encoding: %s, which has no ranges", e), kind: unworkable}
 	}
 	if resp.StatusCode == http.StatusPartialContent {
-		from, size, ok := contentRange(resp.Header)
+		from, size, ok := contentRange(resp.Header.Get("Content-Range"))
 		if !ok || from != off {
 			return 0, fmt.Errorf("the answer to a range from %d is %q", off, resp.Header.Get("Content-Range"))
 		}
@@ -176,22 +176,6 @@ func gotSize(resp *http.Response, off, n int64) (int64, error) {
 		return 0, errors.New("the answer to a range is the whole object")
 	}
 	return size, nil
-}
-
-// contentRange reads "bytes 0-9/100", and "bytes */100" of an answer without bytes (RFC 9110 section 14.4).
-func contentRange(h http.Header) (from, size int64, ok bool) {
-	bytes, found := strings.CutPrefix(h.Get("Content-Range"), "bytes ")
-	span, total, slash := strings.Cut(bytes, "/")
-	size, err := strconv.ParseInt(total, 10, 64)
-	if !found || !slash || err != nil || size < 0 {
-		return 0, 0, false
-	}
-	if span == "*" {
-		return 0, size, true
-	}
-	first, _, _ := strings.Cut(span, "-")
-	from, err = strconv.ParseInt(first, 10, 64)
-	return from, size, err == nil && from >= 0
 }
 
 // look asks for an object's resource.

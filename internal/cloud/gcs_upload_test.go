@@ -241,15 +241,3 @@ func TestGCSSessionRanges(t *testing.T) {
 		}
 	}
 }
-
-func FuzzGCSContentRange(f *testing.F) {
-	for _, seed := range []string{"bytes 0-9/100", "bytes */100", "bytes 5-/x", "", "bytes -1-2/3", "items 0-1/2"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		from, size, ok := contentRange(http.Header{"Content-Range": {text}})
-		if from < 0 || size < 0 || !ok && (from != 0 || size != 0) && from != 0 {
-			t.Errorf("%q: got %d, %d, %v", text, from, size, ok)
-		}
-	})
-}

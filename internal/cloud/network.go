@@ -39,3 +39,23 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	return 0
 }
+
+// contentRange reads the header Content-Range of an answer: where its bytes begin in the object and the size of that, as in "bytes 0-9/100";
+// an answer without bytes has "bytes */100" (RFC 9110 section 14.4).
+func contentRange(text string) (from, size int64, ok bool) {
+	text, unit := strings.CutPrefix(text, "bytes ")
+	span, total, _ := strings.Cut(text, "/")
+	whole, err := strconv.ParseUint(total, 10, 63)
+	if !unit || err != nil {
+		return 0, 0, false
+	}
+	if span == "*" {
+		return 0, int64(whole), true
+	}
+	first, _, _ := strings.Cut(span, "-")
+	begin, err := strconv.ParseUint(first, 10, 63)
+	if err != nil {
+		return 0, 0, false
+	}
+	return int64(begin), int64(whole), true
+}

@@ -83,3 +83,16 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+func FuzzContentRange(f *testing.F) {
+	for _, seed := range []string{"bytes 0-9/100", "bytes */100", "bytes 5-/x", "", "bytes -1-2/3", "items 0-1/2", "bytes 99999999999999999999-/1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		from, size, ok := contentRange(text)
+		again := fmt.Sprintf("bytes %d-%d/%d", from, size, size)
+		if f, s, k := contentRange(again); f != from || s != size || !k || from < 0 || !ok && (from != 0 || size != 0) {
+			t.Errorf("%q: got %d, %d, %v", text, from, size, ok)
+		}
+	})
+}

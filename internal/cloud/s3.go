@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -195,10 +194,11 @@ func (b *s3Backend) get(ctx context.Context, key string, off, n int64) (io.ReadC
 		}
 		return body, aws.ToInt64(out.ContentLength), nil
 	}
-	size, err := rangeSize(*out.ContentRange)
-	if err != nil {
+	from, size, ok := contentRange(*out.ContentRange)
+	if !ok || from != off {
 		out.Body.Close()
-		return nil, 0, &s3Error{op: s3GetObject, status: http.StatusOK, err: err}
+		return nil, 0, &s3Error{op: s3GetObject, status: http.StatusPartialContent,
+			err: fmt.Errorf("the answer to a range from %d is %q", off, *out.ContentRange)}
 	}
 	return out.Body, size, nil
 }
@@ -206,16 +206,6 @@ func (b *s3Backend) get(ctx context.Context, key string, off, n int64) (io.ReadC
 type limitedBody struct {
 	io.Reader
 	io.Closer
-}
-
-// rangeSize returns the object's size in a Content-Range: bytes 0-9/100.
-func rangeSize(text string) (int64, error) {
-	_, total, ok := strings.Cut(text, "/")
-	n, err := strconv.ParseUint(total, 10, 63)
-	if !ok || err != nil {
-		return 0, fmt.Errorf("Content-Range is %q; want bytes FROM-TO/SIZE", text)
-	}
-	return int64(n), nil
 }
 
 // head returns an object's size, and the upload that made it: see s3Upload.

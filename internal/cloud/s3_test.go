@@ -306,6 +306,22 @@ func TestS3Ranges(t *testing.T) {
 	}
 }
 
+func TestS3RefusesAnotherRange(t *testing.T) {
+	f := newS3Fake(t)
+	b := f.backend(t)
+	for _, span := range []string{"bytes 0-1/10", "bytes 2-3/*"} {
+		f.refuse = func(_ string, w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Range", span)
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = io.WriteString(w, "01")
+			return true
+		}
+		if _, _, err := b.get(background, "key", 2, 2); err == nil || !strings.Contains(err.Error(), span) {
+			t.Errorf("%s: got %v, want an error that names it", span, err)
+		}
+	}
+}
+
 func TestS3ListLeavesOutFolders(t *testing.T) {
 	f := newS3Fake(t)
 	b := f.backend(t)
