@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/siltlake/silt/internal/cloud"
 	"github.com/siltlake/silt/internal/option"
@@ -117,36 +119,84 @@ func storeCase(t topic, kind string) func(context.Context, *bench, string) ([]re
 	}
 }
 
-// uploads compares the upload of a table's files with that of the SDK: one file after the other.
-func (b *bench) uploads(ctx context.Context, name string, t topic, e emulator) ([]result, error) {
+// fullFile is the size of a file of a table that has many rows: sink.delta.targetFileSize by default.
+const fullFile = 128 << 20
+
+// uploads compares uploads with those of the SDK: of the table's one file, and of one as large as silt makes them.
+func (b *bench) uploads(ctx context.Context, name string, t topic, e emulator) (results []result, err error) {
 	file, dir, err := b.pipeline(siltRun{topic: t}, t.name())
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if _, err := b.measure(ctx, b.siltCPU, b.silt, "run", "-c", file, "--workers", "1"); err != nil {
 		return nil, err
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "table", "*.parquet"))
-	if err != nil {
+	if err != nil || len(files) != 1 {
+		return nil, errors.Join(err, fmt.Errorf("the table has %d files, want one", len(files)))
+	}
+	full := filepath.Join(dir, "full")
+	if err := repeat(full, files[0], fullFile); err != nil {
 		return nil, err
 	}
-	bytes := int64(0)
-	for _, f := range files {
-		info, err := os.Stat(f)
+	for _, f := range []struct {
+		file, what string
+		want       float64
+	}{{files[0], "its file", 0}, {full, "full file", wantUpload}} {
+		r, err := b.upload(ctx, name+", "+f.what, t, e, f.file, f.want)
 		if err != nil {
 			return nil, err
 		}
-		bytes += info.Size()
+		results = append(results, r...)
+	}
+	return results, nil
+}
+
+// repeat writes a file of n bytes, those of another over and over. It holds none of them: see fill.
+func repeat(to, from string, n int64) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	for n > 0 {
+		if _, err := in.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		part := min(n, info.Size())
+		if _, err := io.CopyN(out, in, part); err != nil {
+			return err
+		}
+		n -= part
+	}
+	return nil
+}
+
+// upload compares the upload of one file with the SDK's, in one put and in parts.
+func (b *bench) upload(ctx context.Context, name string, t topic, e emulator, file string, want float64) ([]result, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	n := 0
-	upload := func(with string) func() (sample, error) {
+	with := func(what string) func() (sample, error) {
 		return func() (sample, error) {
 			n++
-			order, err := json.Marshal(uploadOrder{Emulator: e, With: with, Folder: fmt.Sprintf("upload-%d", n), Files: files})
+			order, err := json.Marshal(uploadOrder{Emulator: e, With: what, Key: fmt.Sprintf("%s/%d", name, n), File: file})
 			if err != nil {
 				return sample{}, err
 			}
@@ -157,28 +207,35 @@ func (b *bench) uploads(ctx context.Context, name string, t topic, e emulator) (
 			return s, json.Unmarshal(s.stdout, &s.seconds)
 		}
 	}
-	medians, err := b.inTurn(upload("silt"), upload("sdk"))
+	medians, err := b.inTurn(with(bySilt), with(byPut), with(byParts))
 	if err != nil {
 		return nil, err
 	}
-	sdk := medians[1].result(name+": SDK's upload", t.Records)
-	silt := medians[0].result(name+": silt's upload", t.Records)
-	ratio := sdk.Seconds / silt.Seconds
-	silt.Peer, silt.Ratio, silt.Want = "SDK's upload, seconds", &ratio, wantUpload
-	silt.Note = fmt.Sprintf("%d files of %.1f MB in all: %.0f MB/s, the SDK %.0f MB/s", len(files), float64(bytes)/1e6,
-		float64(bytes)/1e6/silt.Seconds, float64(bytes)/1e6/sdk.Seconds)
-	return []result{silt, sdk}, os.RemoveAll(dir)
+	megabytes := float64(info.Size()) / 1e6
+	silt, put := medians[0].result(name, t.Records), medians[1].result(name+": SDK's put", t.Records)
+	parts := medians[2].result(name+": SDK in parts", t.Records)
+	ratio := put.Seconds / silt.Seconds
+	silt.Peer, silt.Ratio, silt.Want = "SDK's put, seconds", &ratio, want
+	silt.Note = fmt.Sprintf("%.1f MB: silt %.0f MB/s, the SDK %.0f MB/s in one put and %.0f MB/s in parts of 8 MiB", megabytes,
+		megabytes/silt.Seconds, megabytes/put.Seconds, megabytes/parts.Seconds)
+	return []result{silt, put, parts}, nil
 }
 
 // An uploadOrder is what the upload command is to do.
 type uploadOrder struct {
-	Emulator emulator
-	With     string // silt, sdk
-	Folder   string
-	Files    []string
+	Emulator  emulator
+	With      string
+	Key, File string
 }
 
-// uploadCommand uploads files in a process of its own, and prints the seconds that the uploads took.
+// What uploads a file: a cloud.Store, or the cloud's SDK.
+const (
+	bySilt  = "silt"
+	byPut   = "one put"
+	byParts = "parts"
+)
+
+// uploadCommand uploads a file in a process of its own, and prints the seconds that it took.
 func uploadCommand(args []string) error {
 	if len(args) != 1 {
 		return errors.New("upload wants one argument")
@@ -188,53 +245,92 @@ func uploadCommand(args []string) error {
 		return err
 	}
 	ctx := context.Background()
-	with, err := o.uploader(ctx)
+	upload, err := o.uploader(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(o.File)
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	for _, file := range o.Files {
-		if err := uploadFile(ctx, with, file, o.Folder+"/"+filepath.Base(file)); err != nil {
-			return err
-		}
+	if err := errors.Join(upload(ctx, o.Key, f), f.Close()); err != nil {
+		return err
 	}
 	fmt.Println(time.Since(begin).Seconds())
 	return nil
-}
-
-func uploadFile(ctx context.Context, with uploader, file, key string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	return errors.Join(with(ctx, key, f), f.Close())
 }
 
 // An uploader uploads a file.
 type uploader func(ctx context.Context, key string, f *os.File) error
 
 func (o uploadOrder) uploader(ctx context.Context) (uploader, error) {
-	e := o.Emulator
 	switch {
-	case o.With == "silt":
-		return siltUploader(ctx, e)
-	case e.Kind == azurite:
-		key, err := azblob.NewSharedKeyCredential(e.Login[0], e.Login[1])
-		if err != nil {
-			return nil, err
-		}
-		client, err := azblob.NewClientWithSharedKeyCredential(e.URL, key, nil)
-		return func(ctx context.Context, key string, f *os.File) error {
-			_, err := client.UploadFile(ctx, e.Bucket, key, f, nil)
-			return err
-		}, err
+	case o.With == bySilt:
+		return siltUploader(ctx, o.Emulator)
+	case o.Emulator.Kind == azurite:
+		return azureUploader(o.Emulator, o.With)
 	}
+	return s3Uploader(o.Emulator, o.With), nil
+}
+
+// uploadPart is how large the parts are, as silt's.
+const uploadPart = 8 << 20
+
+func azureUploader(e emulator, with string) (uploader, error) {
+	login, err := azblob.NewSharedKeyCredential(e.Login[0], e.Login[1])
+	if err != nil {
+		return nil, err
+	}
+	client, err := azblob.NewClientWithSharedKeyCredential(e.URL, login, nil)
+	return func(ctx context.Context, key string, f *os.File) (err error) {
+		if with == byPut { // as UploadFile does up to 256 MB
+			_, err = client.UploadFile(ctx, e.Bucket, key, f, nil)
+		} else {
+			_, err = client.UploadStream(ctx, e.Bucket, key, f, &azblob.UploadStreamOptions{BlockSize: uploadPart})
+		}
+		return err
+	}, err
+}
+
+func s3Uploader(e emulator, with string) uploader {
 	client := s3.New(s3.Options{BaseEndpoint: &e.URL, UsePathStyle: true, Region: "us-east-1",
 		Credentials: credentials.NewStaticCredentialsProvider(e.Login[0], e.Login[1], "")})
 	return func(ctx context.Context, key string, f *os.File) error {
-		_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(e.Bucket), Key: &key, Body: f})
+		if with == byParts {
+			return s3Parts(ctx, client, e.Bucket, key, f)
+		}
+		_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: &e.Bucket, Key: &key, Body: f})
 		return err
-	}, nil
+	}
+}
+
+// s3Parts uploads a file in parts, one after the other.
+func s3Parts(ctx context.Context, client *s3.Client, bucket, key string, f *os.File) error {
+	upload, err := client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return err
+	}
+	var parts []types.CompletedPart
+	for part := make([]byte, uploadPart); ; {
+		n, err := io.ReadFull(f, part)
+		if err == io.EOF {
+			break
+		}
+		if err != nil && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		number := aws.Int32(int32(len(parts)) + 1)
+		out, err := client.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId, PartNumber: number,
+			Body: bytes.NewReader(part[:n])})
+		if err != nil {
+			return err
+		}
+		parts = append(parts, types.CompletedPart{ETag: out.ETag, PartNumber: number})
+	}
+	_, err = client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+	return err
 }
 
 func siltUploader(ctx context.Context, e emulator) (uploader, error) {
