@@ -447,6 +447,36 @@ func TestAPlanThatArrivesLate(t *testing.T) {
 	})
 }
 
+// After a lost answer the query looks once whether what it meets is its own. What it meets again is another run's.
+func TestAnotherRunIsToldFromALateAnswerAtTheSecondMeeting(t *testing.T) {
+	for name, set := range map[string]func(s *fakeSink, meets func() error){
+		"when a batch is begun": func(s *fakeSink, meets func() error) { s.onBegin = meets },
+		"when a batch is committed": func(s *fakeSink, meets func() error) {
+			s.onCommit = func(context.Context, stream.Batch) (error, error) { return meets(), nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, bounds([2]int64{0, 9}))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				meetings := 0
+				err := w.runUnder(ctx, func(_ *Runner, s *fakeSink) {
+					set(s, func() error {
+						if meetings++; meetings == 1 {
+							return outage()
+						}
+						return stream.ErrFenced
+					})
+				})
+				if problem.ExitStatus(err) != problem.ExitFenced || meetings != 3 {
+					t.Errorf("got %v after %d meetings", err, meetings)
+				}
+			})
+		})
+	}
+}
+
 func TestOutagesAreErrorsAtTheStartAndWaitedForLater(t *testing.T) {
 	at := map[string]func(w *world, s *fakeSink, fail func() error){
 		"the table's store": func(w *world, s *fakeSink, fail func() error) { s.onCommitted = fail },
