@@ -149,7 +149,10 @@ type sections struct {
 }
 
 // parse reads every section, so that all that is wrong with the file is reported at once.
-func parse(p *config.Pipeline) (s sections, err error) {
+func parse(p *config.Pipeline) (sections, error) { return parseWith(p, config.Path{}) }
+
+// parseWith is parse for a command that works on another table than the pipeline's; see parseStorage.
+func parseWith(p *config.Pipeline, other config.Path) (s sections, err error) {
 	var found [6][]*problem.Problem
 	s.kafka, found[0] = kafka.ParseOptions(p.Kafka, p.AllowInsecure)
 	s.decode, found[1] = decode.ParseOptions(p.Decode, p.Select)
@@ -158,6 +161,6 @@ func parse(p *config.Pipeline) (s sections, err error) {
 	}
 	s.table, found[3] = table.ParseOptions(p.Delta)
 	s.trigger, found[4] = microbatch.ParseTrigger(p.Trigger)
-	s.storage, found[5] = parseStorage(p, config.Path{})
+	s.storage, found[5] = parseStorage(p, other)
 	return s, p.Err(found[:]...)
 }

@@ -66,6 +66,21 @@ func TestWorkersThatUploadNeedMoreMemory(t *testing.T) {
 	}
 }
 
+// A file has problems in the options of its stores and in others: whoever corrects it is told all of them at once.
+func TestVerifyTellsAllThatIsWrongWithTheFile(t *testing.T) {
+	p, err := config.Load("pipeline.yaml", config.Options{ReadFile: func(string, int64) ([]byte, error) {
+		return []byte("source: {kafka: {kafka.bootstrap.servers: h, subscrib: clicks}}\n" +
+			"sink: {delta: {path: s3://lake/clicks}, storageOptions: {aws_regoin: x}}\ncheckpointLocation: /c\n"), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = silt.Verify(t.Context(), p.Table, silt.VerifyOptions{TableOptions: silt.TableOptions{Pipeline: p}})
+	if err == nil || !strings.Contains(err.Error(), "aws_regoin") || !strings.Contains(err.Error(), "subscrib") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func pipeline(t *testing.T, broker, registry string) *config.Pipeline {
 	t.Helper()
 	text := strings.NewReplacer("BROKER", broker, "REGISTRY", registry, "DIR", t.TempDir()).Replace(`

@@ -33,16 +33,18 @@ type VerifyOptions struct {
 
 // Verify verifies the table of a path. The error is of reading; the Result's Err says what is wrong with the table.
 func Verify(ctx context.Context, path config.Path, o VerifyOptions) (verify.Result, error) {
-	storage, err := o.parse(path)
+	var s sections
+	var err error
+	if o.Pipeline == nil {
+		s.storage, err = o.parse(path)
+	} else {
+		s, err = parseWith(o.Pipeline, path)
+	}
 	if err != nil {
 		return verify.Result{}, err
 	}
 	vo := verify.Options{Scan: o.Scan, Progress: o.Progress}
 	if o.Pipeline != nil {
-		s, err := parse(o.Pipeline)
-		if err != nil {
-			return verify.Result{}, err
-		}
 		client, err := kafka.Connect(ctx, s.kafka, o.Log)
 		if err != nil {
 			return verify.Result{}, err
@@ -50,7 +52,7 @@ func Verify(ctx context.Context, path config.Path, o VerifyOptions) (verify.Resu
 		defer client.Close()
 		vo.Source = kafka.NewSource(client, kafka.SourceConfig{})
 	}
-	log, err := storage.openLog(ctx, o.Log)
+	log, err := s.storage.openLog(ctx, o.Log)
 	if err != nil {
 		return verify.Result{}, err
 	}
