@@ -24,21 +24,29 @@ type ScopeOptions struct {
 	Ask     func(isNew bool) (secret.Secret, error) // asks for the local store's passphrase; nil: there is nobody to ask
 }
 
-// Scopes returns the user's own file of scopes, "" if there can be none, and what makes scopes of what it and a pipeline file declare:
-// options of config.Options.
-func Scopes(o ScopeOptions) (userFile string, scopes func(file, user option.Values) (*scope.Set, []*problem.Problem)) {
-	if o.Env == nil {
-		o.Env = os.LookupEnv
+// LoadScopes makes the scopes of secrets that the user's own file and a pipeline file declare, "" for none. It resolves no reference of the
+// file but those of its scopes. The error is all that is wrong with them.
+func LoadScopes(file string, o config.Options, s ScopeOptions) (*scope.Set, error) {
+	scopes, err := config.LoadScopes(file, withScopes(o, s))
+	if err != nil {
+		return nil, err
 	}
-	userFile = userConfig(o.Env)
-	return userFile, func(file, user option.Values) (*scope.Set, []*problem.Problem) {
-		e := scope.Env{Getenv: o.Env, Secrets: o.Secrets, Log: o.Log, Ask: o.Ask}
-		e.Home, _ = o.Env("HOME")
-		if userFile != "" {
-			e.LocalFile = filepath.Join(filepath.Dir(userFile), "secrets.age")
-		}
-		return scope.New(file, user, e)
+	return scopes.(*scope.Set), nil // withScopes makes no others
+}
+
+// withScopes adds the user's own file of scopes, if there can be one, and what makes scopes of what it and a pipeline file declare.
+func withScopes(o config.Options, s ScopeOptions) config.Options {
+	if s.Env == nil {
+		s.Env = os.LookupEnv
 	}
+	e := scope.Env{Getenv: s.Env, Secrets: s.Secrets, Log: s.Log, Ask: s.Ask}
+	e.Home, _ = s.Env("HOME")
+	o.UserFile = userConfig(s.Env)
+	if o.UserFile != "" {
+		e.LocalFile = filepath.Join(filepath.Dir(o.UserFile), "secrets.age")
+	}
+	o.Scopes = func(file, user option.Values) (config.Scopes, []*problem.Problem) { return scope.New(file, user, e) }
+	return o
 }
 
 // userConfig is where the user's own file is: what os.UserConfigDir says of this environment, and silt/config.yaml in it.
@@ -65,18 +73,4 @@ func userConfig(env func(string) (string, bool)) string {
 		return ""
 	}
 	return filepath.Join(dir, "silt", "config.yaml")
-}
-
-// withScopes adds the scopes, unless there are some.
-func withScopes(o config.Options, s ScopeOptions) config.Options {
-	if o.Scopes != nil {
-		return o
-	}
-	user, scopes := Scopes(s)
-	o.UserFile = user
-	o.Scopes = func(file, user option.Values) (config.Scopes, []*problem.Problem) {
-		set, problems := scopes(file, user)
-		return set, problems
-	}
-	return o
 }

@@ -17,7 +17,10 @@ import (
 // Load reads a pipeline file, as config.Load does, with what the clouds know of their options, and with the scopes of secrets if o has none.
 func Load(file string, o config.Options, s ScopeOptions) (*config.Pipeline, error) {
 	o.Storage = cloud.Sensitive
-	return config.Load(file, withScopes(o, s))
+	if o.Scopes == nil {
+		o = withScopes(o, s)
+	}
+	return config.Load(file, o)
 }
 
 // A folder is where a table or a checkpoint is: a local directory, or a place in an object store.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/siltlake/silt"
 	"github.com/siltlake/silt/internal/config"
-	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/scope"
 	"github.com/siltlake/silt/internal/secret"
@@ -27,16 +26,7 @@ type scopeFlags struct {
 // scopes makes the scopes of the pipeline file, if there is one, and of the user's own. No reference of the file is resolved but those of
 // its scopes.
 func (f scopeFlags) scopes(a *app) (*scope.Set, error) {
-	var set *scope.Set
-	o := a.configOptions()
-	userFile, scopes := silt.Scopes(a.scopeOptions())
-	o.UserFile = userFile
-	o.Scopes = func(file, user option.Values) (config.Scopes, []*problem.Problem) {
-		var problems []*problem.Problem
-		set, problems = scopes(file, user)
-		return set, problems
-	}
-	return set, config.LoadScopes(f.Config, o)
+	return silt.LoadScopes(f.Config, a.configOptions(), a.scopeOptions())
 }
 
 // secretName is the argument SCOPE/KEY, and whatever somebody wrote after it.

@@ -22,21 +22,22 @@ func newWalker(file string, o Options) *walker {
 	}
 }
 
-// LoadScopes makes the scopes that the file and the user's own declare, by o.Scopes, and resolves nothing else of the file. A file named ""
-// is none. The error is all that is wrong with them.
-func LoadScopes(file string, o Options) error {
+// LoadScopes returns the scopes that the file and the user's own declare, as o.Scopes makes them, and resolves nothing else of the file. A
+// file named "" is none. The error is all that is wrong with them.
+func LoadScopes(file string, o Options) (Scopes, error) {
 	o = o.withDefaults()
 	root := &node{kind: mapping}
 	if file != "" {
 		var err error
 		if root, _, err = read(file, o); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if list := newWalker(file, o).declare(root, o); len(list) > 0 {
-		return list
+	w := newWalker(file, o)
+	if list := w.declare(root, o); len(list) > 0 {
+		return nil, list
 	}
-	return nil
+	return w.scopes, nil
 }
 
 // declare reads the section secrets of the file and that of the user's own, and makes the scopes of both. It returns what is wrong with
