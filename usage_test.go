@@ -103,6 +103,7 @@ var reveals = map[string]string{
 
 	"internal/scope/local.go localStore.put":  "a secret, into the text that is encrypted",
 	"internal/scope/local.go localStore.keys": "the passphrase, for the key that is made of it",
+	"internal/scope/vault.go vault.get":       "the token, to see whether it is another",
 	"internal/scope/vault.go vault.ask":       "the token, for the header",
 
 	"internal/table/options.go ParseOptions": "the name of a codec",

@@ -93,9 +93,13 @@ func (v *vault) get(ctx context.Context, key string) (string, error) {
 	}
 	var last error
 	for try := range tries {
+		used := v.token.Reveal()
 		body, pause, err := v.ask(ctx, name)
 		if r, ok := errors.AsType[*refusal](err); ok && r.login {
-			if changed, _ := v.token.Renew(ctx); changed {
+			if _, err := v.token.Renew(ctx); err != nil {
+				v.env.Log.Warn("Vault refuses the token, which cannot be read again", "vault", v.String(), "error", err)
+			}
+			if v.token.Reveal() != used {
 				body, pause, err = v.ask(ctx, name)
 			}
 		}

@@ -1,8 +1,11 @@
 package scope
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -166,6 +169,49 @@ func TestVaultFindsItsToken(t *testing.T) {
 	s, ps := New(option.NewValues("secrets", problem.Location{}, token, option.Value{Key: "scopes.v.vault", Text: server.URL}), option.Values{}, Env{})
 	if value, p := s.Secret(t.Context(), "v", "x"); len(ps) > 0 || p != nil || value != canary || sent != "renewed" {
 		t.Errorf("got %q, %v, %v; sent %q", value, ps, p, sent)
+	}
+}
+
+// Whoever was refused with an old token asks again with the one that somebody else has read since, however long ago that was.
+func TestVaultAsksAgainWithATokenThatWasReadMeanwhile(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	token := secret.Renewable("expired", secret.Origin{Now: func() time.Time { return now },
+		Read: func(context.Context) (string, error) { return "renewed", nil }})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Vault-Token") == "expired" {
+			if changed, err := token.Renew(r.Context()); !changed || err != nil {
+				t.Errorf("got %v, %v", changed, err)
+			}
+			now = now.Add(time.Minute)
+			w.WriteHeader(403)
+			fmt.Fprint(w, `{"errors":["permission denied"]}`)
+			return
+		}
+		fmt.Fprint(w, `{"data":{"data":{"value":"`+canary+`"}}}`)
+	}))
+	defer server.Close()
+	s, ps := New(option.NewValues("secrets", problem.Location{}, option.Value{Key: "scopes.v.token", IsSecret: true, Secret: token},
+		option.Value{Key: "scopes.v.vault", Text: server.URL}), option.Values{}, Env{})
+	if value, p := s.Secret(t.Context(), "v", "x"); len(ps) > 0 || p != nil || value != canary {
+		t.Errorf("got %q, %v, %v", value, ps, p)
+	}
+}
+
+func TestATokenThatCannotBeReadAgainIsToldOf(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(403)
+		fmt.Fprint(w, `{"errors":["permission denied"]}`)
+	}))
+	defer server.Close()
+	var log bytes.Buffer
+	s, ps := New(option.NewValues("secrets", problem.Location{}, option.Value{Key: "scopes.v.token", IsSecret: true,
+		Secret: secret.Renewable(canaryToken, secret.Origin{Read: func(context.Context) (string, error) { return "", fs.ErrNotExist }})},
+		option.Value{Key: "scopes.v.vault", Text: server.URL}), option.Values{}, Env{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, p := s.Secret(t.Context(), "v", "x"); len(ps) > 0 || p == nil || !strings.Contains(p.Message, "permission denied") {
+		t.Errorf("got %v, %v", ps, p)
+	}
+	if text := log.String(); !strings.Contains(text, "cannot be read again") || !strings.Contains(text, fs.ErrNotExist.Error()) || strings.Contains(text, canaryToken) {
+		t.Errorf("logged %s", text)
 	}
 }
 
