@@ -660,7 +660,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(503, "3", `<html>`)
 	f.Add(302, "Wed, 21 Oct 2015 07:28:00 GMT", `[1,2]`)
 	f.Fuzz(func(t *testing.T, status int, after, body string) {
-		r := reply{status: status, body: []byte(body)}
+		r := reply{status: status, body: []byte(body), scrub: new(secret.Scrubber)}
 		if err := r.refusal(); err == nil || err.Error() == "" {
 			t.Error("a refusal without words")
 		}

@@ -30,8 +30,8 @@ type reply struct {
 	body       []byte
 	media      string
 	retryAfter time.Duration
-	scrub      *secret.Scrubber // may be nil
-	err        error            // no status: unreachable, too slow, too large
+	scrub      *secret.Scrubber
+	err        error // no status: unreachable, too slow, too large
 }
 
 // get sends a GET to the endpoint that answered last, and to the others in turn while they are unreachable or answer with 5xx or 429. path
@@ -136,9 +136,7 @@ func (r *reply) code() (int, string) {
 	if json.Unmarshal(r.body, &e) != nil {
 		return 0, ""
 	}
-	if r.scrub != nil { // before it is cut: half a secret looks like none
-		e.Message = r.scrub.String(e.Message)
-	}
+	e.Message = r.scrub.String(e.Message) // before it is cut: half a secret looks like none
 	const most = 200
 	if len(e.Message) > most {
 		e.Message = strings.ToValidUTF8(e.Message[:most], "") + "…"
