@@ -1,11 +1,7 @@
 package cloud
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -13,11 +9,8 @@ import (
 	"github.com/siltlake/silt/internal/store"
 )
 
-// list asks for a page of all names below a prefix.
-//
-// Accounts with a hierarchical namespace list their directories too, and each with all that is in it: a, a/x, a-b, though a-b is less than
-// a/x (Azure/azure-sdk-for-go issue 24210). So what comes from a directory on is held back, and sorted, until a name comes that does not
-// begin with the directory's. It is in the next page's token meanwhile, so that nothing has to be remembered for a listing that nobody ends.
+// list asks for a page of all names below a prefix. Accounts with a hierarchical namespace list their directories too, and each with all that
+// is in it: a, a/x, a-b, though a-b is less than a/x (Azure/azure-sdk-for-go issue 24210).
 func (a *azure) list(ctx context.Context, prefix, after, page string) ([]store.Info, string, error) {
 	const op = "List Blobs"
 	c, err := a.container()
@@ -27,15 +20,8 @@ func (a *azure) list(ctx context.Context, prefix, after, page string) ([]store.I
 	root := a.config.place.key("")
 	under := root + prefix
 	o := container.ListBlobsFlatOptions{Prefix: &under, Include: container.ListBlobsInclude{Metadata: true}}
-	if a.config.pageSize > 0 {
-		o.MaxResults = &a.config.pageSize
-	}
-	l := azureListing{root: root}
 	if page != "" {
-		if err := json.Unmarshal([]byte(page), &l); err != nil {
-			return nil, "", fmt.Errorf("read the token of a page: %w", err)
-		}
-		o.Marker = &l.Marker
+		o.Marker = &page
 	} else if from := azureStart(under, root+after); from != "" {
 		o.StartFrom = &from
 	}
@@ -43,18 +29,18 @@ func (a *azure) list(ctx context.Context, prefix, after, page string) ([]store.I
 	if err != nil {
 		return nil, "", a.failed(op, false, err)
 	}
+	var objects []store.Info
 	if r.Segment != nil {
 		for _, item := range r.Segment.BlobItems {
-			l.add(item)
+			if i, ok := azureInfo(root, item); ok {
+				objects = append(objects, i)
+			}
 		}
 	}
-	if r.NextMarker == nil || *r.NextMarker == "" {
-		l.release()
-		return l.ready, "", nil
+	if r.NextMarker == nil {
+		return objects, "", nil
 	}
-	l.Marker = *r.NextMarker
-	next, err := json.Marshal(l)
-	return l.ready, string(next), err
+	return objects, *r.NextMarker, nil
 }
 
 // azureStart returns the name from which on a listing has everything that is greater than after, "" for all. A server is told it by startFrom
@@ -75,48 +61,18 @@ func azureStart(under, after string) string {
 	return under + rest
 }
 
-// An azureListing puts the names of a listing into the order of bytes. What is exported is the state between pages.
-type azureListing struct {
-	root  string
-	ready []store.Info
-
-	Marker string
-	Folder string       `json:",omitempty"` // the directory from which on objects are held
-	Held   []store.Info `json:",omitempty"`
-}
-
-func (l *azureListing) add(item *container.BlobItem) {
-	if item.Name == nil {
-		return
+// azureInfo is a listed blob below root; ok is false for what is no object.
+func azureInfo(root string, item *container.BlobItem) (i store.Info, ok bool) {
+	if item.Name == nil || item.Deleted != nil && *item.Deleted {
+		return i, false
 	}
-	key, ok := strings.CutPrefix(*item.Name, l.root)
-	if !ok || key == "" || item.Deleted != nil && *item.Deleted {
-		return
-	}
-	if l.Folder != "" && !strings.HasPrefix(key, l.Folder) {
-		l.release()
-	}
+	key, ok := strings.CutPrefix(*item.Name, root)
 	p := item.Properties
-	if isFolder(item.Metadata) || strings.HasSuffix(key, "/") || p != nil && p.ResourceType != nil && *p.ResourceType == "directory" {
-		l.Folder = cmp.Or(l.Folder, strings.TrimSuffix(key, "/"))
-		return
+	if !ok || key == "" || strings.HasSuffix(key, "/") || isFolder(item.Metadata) ||
+		p == nil || p.ContentLength == nil || p.LastModified == nil || p.ResourceType != nil && *p.ResourceType == "directory" {
+		return i, false
 	}
-	if p == nil || p.ContentLength == nil || p.LastModified == nil {
-		return
-	}
-	i := store.Info{Key: key, Size: *p.ContentLength, Modified: *p.LastModified}
-	if l.Folder != "" {
-		l.Held = append(l.Held, i)
-	} else {
-		l.ready = append(l.ready, i)
-	}
-}
-
-// release gives away what is held.
-func (l *azureListing) release() {
-	slices.SortFunc(l.Held, func(a, b store.Info) int { return cmp.Compare(a.Key, b.Key) })
-	l.ready = append(l.ready, l.Held...)
-	l.Folder, l.Held = "", nil
+	return store.Info{Key: key, Size: *p.ContentLength, Modified: *p.LastModified}, true
 }
 
 // isFolder says whether a blob is the marker of a directory: accounts with a hierarchical namespace show their directories so, and WASB and

@@ -16,8 +16,6 @@ type azureConfig struct {
 	place   Place  // with its account
 	service string // the URL of the Blob service, without a slash at its end: https://ACCOUNT.blob.core.windows.net
 	login   azureLogin
-	// pageSize is how many objects a page of a listing has; 0 is Azure's own, 5,000.
-	pageSize int32
 }
 
 func (c azureConfig) serviceURL() string { return c.service }

@@ -16,9 +16,9 @@ type backend interface {
 	// get opens n bytes from off, n < 0 meaning all to the end; fewer if the object ends before. size is that of the whole object. A range
 	// that begins at or behind the end gives no bytes and no error.
 	get(ctx context.Context, key string, off, n int64) (body io.ReadCloser, size int64, err error)
-	// list returns one page of the objects whose keys begin with prefix, in the order of bytes. page is "" for the first and then the next of
-	// the call before; next "" ends. after is a hint where to begin, for the first page: keys that are not greater may come all the same.
-	// Markers of directories (ADLS Gen2's hdi_isfolder, keys that end in '/') are left out.
+	// list returns one page of the objects whose keys begin with prefix, in the order of bytes; Azure may list folder by folder (see ordering).
+	// page is "" for the first and then the next of the call before; next "" ends. after is a hint where to begin, for the first page: keys
+	// that are not greater may come all the same. Markers of directories (ADLS Gen2's hdi_isfolder, keys that end in '/') are left out.
 	list(ctx context.Context, prefix, after, page string) (objects []store.Info, next string, err error)
 	// delete removes an object; that there is none may be an error of kind notFound.
 	delete(ctx context.Context, key string) error
