@@ -57,7 +57,6 @@ var reveals = map[string]string{
 	"internal/cloud/azure_login.go azureReader.key":       "whether it is base64",
 	"internal/cloud/azure_login.go azureReader.signature": "whether it is a SAS, and when it ends",
 	"internal/cloud/given.go reader.text":                 "options that are no secrets by nature",
-	"internal/cloud/given.go reader.flag":                 "true or false",
 
 	"internal/cloud/gcs.go gcs.send":                    "the Authorization header",
 	"internal/cloud/gcs_auth.go gcsTokens.renew":        "an access token, compared with the one before",

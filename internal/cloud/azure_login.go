@@ -51,12 +51,16 @@ func (r *azureReader) chosen() (kind azureLoginKind, ok bool) {
 	if !named {
 		return r.provider()
 	}
-	switch text := r.text(azAuthType); strings.ToLower(text) {
-	case "sharedkey":
+	if strings.EqualFold(r.text(azAuthType), "Custom") {
+		r.Report(v, problem.Unsupported, "%s is Custom, and silt loads no Java classes", v.Key).Fix("log in with SharedKey, SAS or OAuth")
+		return 0, false
+	}
+	switch r.Enum(azAuthType, "", "SharedKey", "SAS", "OAuth") {
+	case "SharedKey":
 		return azureSharedKey, true
-	case "sas":
+	case "SAS":
 		return azureSAS, true
-	case "oauth":
+	case "OAuth":
 		kind, ok := r.provider()
 		if ok && kind == 0 {
 			kind, ok = r.offered(azureTokenOffers)
@@ -66,13 +70,6 @@ func (r *azureReader) chosen() (kind azureLoginKind, ok bool) {
 			return 0, false
 		}
 		return kind, ok
-	case "custom":
-		r.report(v, problem.Unsupported, "%s is Custom, and silt loads no Java classes", v.Key).Fix("log in with SharedKey, SAS or OAuth")
-	default:
-		q := r.report(v, problem.InvalidValue, "%s is %q; want SharedKey, SAS or OAuth", v.Key, v.Shown())
-		if n := problem.Nearest(text, []string{"SharedKey", "SAS", "OAuth"}); n != "" && !v.IsSecret {
-			q.Fix("did you mean %q?", n)
-		}
 	}
 	return 0, false
 }
@@ -92,7 +89,7 @@ func (r *azureReader) provider() (kind azureLoginKind, ok bool) {
 	case "WorkloadIdentityTokenProvider":
 		return azureWorkload, true
 	}
-	r.report(v, problem.Unsupported, "%s is %q, which silt does not have", v.Key, v.Shown()).
+	r.Report(v, problem.Unsupported, "%s is %q, which silt does not have", v.Key, v.Shown()).
 		Fix("use ClientCredsTokenProvider, MsiTokenProvider or WorkloadIdentityTokenProvider")
 	return 0, false
 }
@@ -121,7 +118,7 @@ func (r *azureReader) offered(offers []azureOffer) (kind azureLoginKind, ok bool
 		case kind == 0:
 			kind, first = o.kind, v
 		default:
-			r.report(v, problem.Conflict, "%s and %s are two ways to log in", first.Key, v.Key).Fix("remove one, or say which is meant with %s", azAuthType)
+			r.Report(v, problem.Conflict, "%s and %s are two ways to log in", first.Key, v.Key).Fix("remove one, or say which is meant with %s", azAuthType)
 			return 0, false
 		}
 	}
@@ -178,7 +175,7 @@ func (r *azureReader) key() secret.Secret {
 		return s
 	}
 	if _, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s.Reveal())); err != nil {
-		r.report(v, problem.InvalidValue, "%s is no key of a storage account: it is not base64", v.Key).
+		r.Report(v, problem.InvalidValue, "%s is no key of a storage account: it is not base64", v.Key).
 			Fix("copy the whole key from the portal's page Access keys; a SAS is %s", azSAS)
 	}
 	return s
@@ -192,14 +189,14 @@ func (r *azureReader) signature() secret.Secret {
 	}
 	q, err := parseSAS(s.Reveal())
 	if err != nil {
-		r.report(v, problem.InvalidValue, "%s is no shared access signature: %w", v.Key, err).
+		r.Report(v, problem.InvalidValue, "%s is no shared access signature: %w", v.Key, err).
 			Fix("copy the SAS token of the portal: sv=...&sig=...; a key is %s", strings.Replace(azKey, "ACCOUNT", r.place.Account, 1))
 		return s
 	}
 	// Servers that repeat a query write it anew.
 	r.env.tell(s.Map(func(text string) string { q, _ := parseSAS(text); return q.Get("sig") }))
 	if end, err := sasEnd(q); err == nil && end.Before(r.env.now()) {
-		r.report(v, problem.InvalidValue, "the shared access signature in %s ended on %s", v.Key, q.Get("se")).Fix("make a new one")
+		r.Report(v, problem.InvalidValue, "the shared access signature in %s ended on %s", v.Key, q.Get("se")).Fix("make a new one")
 	}
 	return s
 }
@@ -247,10 +244,10 @@ func (r *azureReader) principal(l *azureLogin) {
 		u, err := url.Parse("https://" + authority)
 		switch {
 		case !ok || tenant == "" || err != nil || u.Host != authority || !strings.HasPrefix(text, "https://"):
-			r.report(v, problem.InvalidValue, "%s is %q", v.Key, v.Shown()).Fix("want https://login.microsoftonline.com/TENANT/oauth2/token")
+			r.Report(v, problem.InvalidValue, "%s is %q", v.Key, v.Shown()).Fix("want https://login.microsoftonline.com/TENANT/oauth2/token")
 			return
 		case r.text(azTenant) != "" && r.text(azTenant) != tenant:
-			r.report(v, problem.Conflict, "%s names the tenant %q, and another option %q", v.Key, tenant, r.text(azTenant)).Fix("remove one of them")
+			r.Report(v, problem.Conflict, "%s names the tenant %q, and another option %q", v.Key, tenant, r.text(azTenant)).Fix("remove one of them")
 		}
 		l.authority, l.tenant = "https://"+authority, tenant
 	}
@@ -282,11 +279,11 @@ func (r *azureReader) managed(l *azureLogin) {
 	}
 	u, err := url.Parse(l.endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
-		r.report(v, problem.InvalidValue, "%s is %q, which is no URL", v.Key, v.Shown())
+		r.Report(v, problem.InvalidValue, "%s is %q, which is no URL", v.Key, v.Shown())
 		return
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && !option.Loopback(u.Hostname()) && !ip.IsLinkLocalUnicast() {
-		r.report(v, problem.Insecure, "%s is http, and %s is another machine", v.Key, u.Hostname()).Fix("use https: the answer is a login")
+		r.Report(v, problem.Insecure, "%s is http, and %s is another machine", v.Key, u.Hostname()).Fix("use https: the answer is a login")
 	}
 }
 
@@ -316,7 +313,7 @@ func (r *azureReader) authority() string {
 	}
 	text = strings.TrimSuffix(text, "/")
 	if u, err := url.Parse(text); err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.User != nil {
-		r.report(v, problem.InvalidValue, "%s is no URL of a host that gives tokens", v.Key).Fix("want https://HOST")
+		r.Report(v, problem.InvalidValue, "%s is no URL of a host that gives tokens", v.Key).Fix("want https://HOST")
 	}
 	return text
 }

@@ -68,14 +68,14 @@ var azureAccountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 // azureSettings combines the options of a place with the standard variables of the environment, which give what the options leave open. It
 // reads nothing else.
 func azureSettings(p Place, g given, env Env) (azureConfig, []*problem.Problem) {
-	r := &azureReader{reader: reader{given: g, env: env}, place: p}
-	r.emulator = r.flag(false, azEmulator)
+	r := &azureReader{reader: newReader(g, env), place: p}
+	r.emulator = r.Bool(azEmulator, false)
 	r.account()
 	r.container()
 	c := azureConfig{service: r.service()}
 	c.login = r.login()
 	c.place = r.place
-	return c, r.problems
+	return c, r.Reported()
 }
 
 // An azureReader reads the options of one place.
@@ -96,11 +96,11 @@ func (r *azureReader) account() {
 	name := r.text(azAccount)
 	switch {
 	case ok && !azureAccountName.MatchString(name):
-		r.report(v, problem.InvalidValue, "%s is %q, which is no name of a storage account", v.Key, v.Shown()).
+		r.Report(v, problem.InvalidValue, "%s is %q, which is no name of a storage account", v.Key, v.Shown()).
 			Fix("it has 3 to 24 lower-case letters and digits")
 		r.place.Account = "invalid" // so that the account is not missing too
 	case ok && r.place.Account != "" && name != r.place.Account:
-		r.report(v, problem.Conflict, "%s is %q, and %s is in %q", v.Key, v.Shown(), r.place.Text, r.place.Account).Fix("remove the option")
+		r.Report(v, problem.Conflict, "%s is %q, and %s is in %q", v.Key, v.Shown(), r.place.Text, r.place.Account).Fix("remove the option")
 	case ok:
 		r.place.Account = name
 	case r.place.Account != "":
@@ -117,18 +117,18 @@ func (r *azureReader) account() {
 
 // missing reports what no option gives.
 func (r *azureReader) missing(format string, args ...any) *problem.Problem {
-	return r.report(option.Value{}, problem.MissingOption, format, args...)
+	return r.Report(option.Value{}, problem.MissingOption, format, args...)
 }
 
 func (r *azureReader) container() {
 	if v, ok := r.value(azContainer); ok && r.text(azContainer) != r.place.Bucket {
-		r.report(v, problem.Conflict, "%s is %q, and %s is in %q", v.Key, v.Shown(), r.place.Text, r.place.Bucket).Fix("remove the option")
+		r.Report(v, problem.Conflict, "%s is %q, and %s is in %q", v.Key, v.Shown(), r.place.Text, r.place.Bucket).Fix("remove the option")
 	}
 }
 
 // service returns the URL of the Blob service. ADLS Gen2's own endpoint, dfs, is not used: its creation of a file is not atomic.
 func (r *azureReader) service() string {
-	allowHTTP := r.flag(false, azAllowHTTP)
+	allowHTTP := r.Bool(azAllowHTTP, false)
 	v, ok := r.value(azEndpoint)
 	text := r.text(azEndpoint)
 	switch {
@@ -148,12 +148,12 @@ func (r *azureReader) service() string {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		r.report(v, problem.InvalidValue, "%s is no URL of a Blob service", v.Key).
+		r.Report(v, problem.InvalidValue, "%s is no URL of a Blob service", v.Key).
 			Fix("write https://HOST or https://HOST/ACCOUNT, without a login or a query")
 		return ""
 	}
 	if u.Scheme == "http" && !allowHTTP && !option.Loopback(u.Hostname()) {
-		r.report(v, problem.Insecure, "%s is http, and %s is another machine", v.Key, u.Hostname()).
+		r.Report(v, problem.Insecure, "%s is http, and %s is another machine", v.Key, u.Hostname()).
 			Fix("use https, or set %s: true if everybody on the way may read the data", azAllowHTTP)
 	}
 	u.Host = strings.Replace(u.Host, r.place.Account+".dfs.", r.place.Account+".blob.", 1)

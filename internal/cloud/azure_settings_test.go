@@ -147,7 +147,7 @@ func TestAzureOptionsThatAreWrongSayWhatToDo(t *testing.T) {
 		{path, "fs.azure.account.auth.type=SAS", "E1205 fs.azure.sas.fixed.token is missing"},
 		{path, "fs.azure.account.auth.type=OAuth", "E1205 fs.azure.account.auth.type is OAuth, and fs.azure.account.oauth.provider.type is missing"},
 		{path, "fs.azure.account.auth.type=Custom", "E1206 fs.azure.account.auth.type is Custom, and silt loads no Java classes"},
-		{path, "fs.azure.account.auth.type=Shared", `E1204 fs.azure.account.auth.type is "Shared"; want SharedKey, SAS or OAuth`},
+		{path, "fs.azure.account.auth.type=Shared", `E1204 fs.azure.account.auth.type is "Shared"; want SharedKey, SAS, OAuth`},
 		{path, "fs.azure.account.oauth.provider.type=UserPasswordTokenProvider",
 			`E1206 fs.azure.account.oauth.provider.type is "UserPasswordTokenProvider", which silt does not have`},
 		{path, "client_secret=canary $AZURE_TENANT_ID=ten", "E1205 fs.azure.account.oauth2.client.id is missing for a service principal"},

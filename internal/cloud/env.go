@@ -7,12 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/secret"
 )
-
-// given are the options of one cloud that the pipeline file gives, by the name of their spec.
-type given map[string]option.Value
 
 // An Env is what a store uses of the world. Its zero fields are the process's own.
 type Env struct {

@@ -142,12 +142,12 @@ const (
 
 // gcsSettings puts together what the options of a place and the environment say. It reads no file.
 func gcsSettings(p Place, g given, env Env) (gcsConfig, []*problem.Problem) {
-	r := &gcsReader{reader{given: g, env: env}}
+	r := &gcsReader{newReader(g, env)}
 	c := gcsConfig{place: p, metadataHost: cmp.Or(env.variable("GCE_METADATA_HOST"), gcsMetadataIP)}
 	emulator := r.root(&c)
 	r.login(&c, emulator)
 	r.requesterPays(&c)
-	return c, r.problems
+	return c, r.Reported()
 }
 
 type gcsReader struct{ reader }
@@ -167,7 +167,7 @@ func (r *gcsReader) root(c *gcsConfig) (emulator bool) {
 			text = gcsDefaultRoot
 		}
 	}
-	plain := r.flag(false, gcsAllowHTTP)
+	plain := r.Bool(gcsAllowHTTP, false)
 	u, err := url.Parse(text)
 	path := ""
 	if err == nil {
@@ -176,10 +176,10 @@ func (r *gcsReader) root(c *gcsConfig) (emulator bool) {
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || path != "":
 		// The text may hold a login.
-		r.report(v, problem.InvalidValue, "%s is no root of the JSON API; want https://HOST[:PORT]", v.Key)
+		r.Report(v, problem.InvalidValue, "%s is no root of the JSON API; want https://HOST[:PORT]", v.Key)
 		u = &url.URL{}
 	case u.Scheme == "http" && !plain && !option.Loopback(u.Hostname()):
-		r.report(v, problem.Insecure, "%s is http://%s: credentials and data would be sent in the clear", v.Key, u.Host).
+		r.Report(v, problem.Insecure, "%s is http://%s: credentials and data would be sent in the clear", v.Key, u.Host).
 			Fix("use https, or set %s: true in sink.storageOptions if the network is yours alone", gcsAllowHTTP)
 	}
 	c.root = &url.URL{Scheme: u.Scheme, Host: u.Host}
@@ -188,13 +188,13 @@ func (r *gcsReader) root(c *gcsConfig) (emulator bool) {
 
 // login finds the way to log in, of which the options may name one.
 func (r *gcsReader) login(c *gcsConfig, emulator bool) {
-	if v, ok := r.value(gcsAccountEnable); ok && !r.flag(true, gcsAccountEnable) {
-		r.report(v, problem.Unsupported, "%s is false", v.Key).Fix("set %s: UNAUTHENTICATED, or give a user's credentials by %s", gcsAuthType, gcsKeyfile)
+	if v, ok := r.value(gcsAccountEnable); ok && !r.Bool(gcsAccountEnable, true) {
+		r.Report(v, problem.Unsupported, "%s is false", v.Key).Fix("set %s: UNAUTHENTICATED, or give a user's credentials by %s", gcsAuthType, gcsKeyfile)
 	}
 	named := false
 	choose := func(v option.Value, l gcsLogin) bool {
 		if named {
-			r.report(v, problem.Conflict, "%s and %s both say how to log in", c.from.Key, v.Key).Fix("remove one of them")
+			r.Report(v, problem.Conflict, "%s and %s both say how to log in", c.from.Key, v.Key).Fix("remove one of them")
 			return false
 		}
 		named, c.from, c.login = true, v, l
@@ -202,13 +202,13 @@ func (r *gcsReader) login(c *gcsConfig, emulator bool) {
 	}
 	if v, ok := r.value(gcsKeyfile); ok && choose(v, gcsFile) {
 		if c.file = r.text(gcsKeyfile); c.file == "" {
-			r.report(v, problem.InvalidValue, "%s is empty; want the path of a file", v.Key)
+			r.Report(v, problem.InvalidValue, "%s is empty; want the path of a file", v.Key)
 		}
 	}
 	if v, ok := r.value(gcsAccountKey); ok && choose(v, gcsJSON) {
 		c.secret = v.AsSecret()
 		if _, err := readGCSCredentials([]byte(c.secret.Reveal())); err != nil {
-			r.report(v, problem.InvalidValue, "%s cannot be used: %v", v.Key, err).Fix("give the whole JSON of a key, as a reference to a secret")
+			r.Report(v, problem.InvalidValue, "%s cannot be used: %v", v.Key, err).Fix("give the whole JSON of a key, as a reference to a secret")
 		}
 	}
 	if v, ok := r.value(gcsPrivateKey); ok && choose(v, gcsJSON) {
@@ -216,16 +216,16 @@ func (r *gcsReader) login(c *gcsConfig, emulator bool) {
 	} else if !ok {
 		for _, name := range []string{gcsAccountEmail, gcsPrivateKeyID} {
 			if v, ok := r.value(name); ok {
-				r.report(v, problem.MissingOption, "%s is given without %s", v.Key, gcsPrivateKey)
+				r.Report(v, problem.MissingOption, "%s is given without %s", v.Key, gcsPrivateKey)
 			}
 		}
 	}
 	if v, ok := r.value(gcsBearerToken); ok && choose(v, gcsToken) {
 		if c.secret = v.AsSecret(); c.secret.IsZero() {
-			r.report(v, problem.InvalidValue, "%s is empty", v.Key)
+			r.Report(v, problem.InvalidValue, "%s is empty", v.Key)
 		}
 	}
-	if v, ok := r.value(gcsSkipSignature); ok && r.flag(false, gcsSkipSignature) {
+	if v, ok := r.value(gcsSkipSignature); ok && r.Bool(gcsSkipSignature, false) {
 		choose(v, gcsAnonymous)
 	}
 	r.authType(c, named, choose)
@@ -251,7 +251,7 @@ func (r *gcsReader) authType(c *gcsConfig, named bool, choose func(option.Value,
 	switch text := strings.ToUpper(r.text(gcsAuthType)); text {
 	case "SERVICE_ACCOUNT_JSON_KEYFILE":
 		if !named {
-			r.report(v, problem.MissingOption, "%s is %s, and %s is missing", v.Key, text, gcsKeyfile)
+			r.Report(v, problem.MissingOption, "%s is %s, and %s is missing", v.Key, text, gcsKeyfile)
 		} else if c.login != gcsFile && c.login != gcsJSON {
 			choose(v, gcsFile)
 		}
@@ -266,10 +266,10 @@ func (r *gcsReader) authType(c *gcsConfig, named bool, choose func(option.Value,
 			choose(v, gcsAnonymous)
 		}
 	case "USER_CREDENTIALS", "ACCESS_TOKEN_PROVIDER":
-		r.report(v, problem.Unsupported, "%s is %s, which silt does not support", v.Key, text).
+		r.Report(v, problem.Unsupported, "%s is %s, which silt does not support", v.Key, text).
 			Fix("use APPLICATION_DEFAULT, or a file of credentials by %s", gcsKeyfile)
 	default:
-		r.report(v, problem.InvalidValue, "%s is %q; want SERVICE_ACCOUNT_JSON_KEYFILE, COMPUTE_ENGINE, APPLICATION_DEFAULT or UNAUTHENTICATED",
+		r.Report(v, problem.InvalidValue, "%s is %q; want SERVICE_ACCOUNT_JSON_KEYFILE, COMPUTE_ENGINE, APPLICATION_DEFAULT or UNAUTHENTICATED",
 			v.Key, v.Shown())
 	}
 }
@@ -278,7 +278,7 @@ func (r *gcsReader) authType(c *gcsConfig, named bool, choose func(option.Value,
 func (r *gcsReader) privateKey(v option.Value) secret.Secret {
 	email, id := r.text(gcsAccountEmail), r.text(gcsPrivateKeyID)
 	if email == "" {
-		r.report(v, problem.MissingOption, "%s is given without %s", v.Key, gcsAccountEmail)
+		r.Report(v, problem.MissingOption, "%s is given without %s", v.Key, gcsAccountEmail)
 	}
 	return v.AsSecret().Map(func(pem string) string {
 		text, err := json.Marshal(map[string]string{
@@ -311,7 +311,7 @@ func (r *gcsReader) requesterPays(c *gcsConfig) {
 	v, ok := r.value(gcsPaysMode)
 	if !ok {
 		if v, ok := r.value(gcsPaysProject); ok {
-			r.report(v, problem.MissingOption, "%s is given without %s: ENABLED", v.Key, gcsPaysMode)
+			r.Report(v, problem.MissingOption, "%s is given without %s: ENABLED", v.Key, gcsPaysMode)
 		}
 		return
 	}
@@ -319,11 +319,11 @@ func (r *gcsReader) requesterPays(c *gcsConfig) {
 	case "DISABLED":
 	case "ENABLED":
 		if c.userProject = r.text(gcsPaysProject, gcsProject); c.userProject == "" {
-			r.report(v, problem.MissingOption, "%s is ENABLED, and %s is missing", v.Key, gcsPaysProject)
+			r.Report(v, problem.MissingOption, "%s is ENABLED, and %s is missing", v.Key, gcsPaysProject)
 		}
 	case "AUTO", "CUSTOM":
-		r.report(v, problem.Unsupported, "%s is %s, which silt does not support", v.Key, text).Fix("set ENABLED, which is for the bucket of the path")
+		r.Report(v, problem.Unsupported, "%s is %s, which silt does not support", v.Key, text).Fix("set ENABLED, which is for the bucket of the path")
 	default:
-		r.report(v, problem.InvalidValue, "%s is %q; want ENABLED or DISABLED", v.Key, v.Shown())
+		r.Report(v, problem.InvalidValue, "%s is %q; want ENABLED or DISABLED", v.Key, v.Shown())
 	}
 }

@@ -72,7 +72,7 @@ var s3Needs = []struct {
 // login reads where credentials come from. Options of a login that would not be used are an error, and so is half of one.
 func (r *s3Reader) login() s3Auth {
 	a := s3Auth{
-		keyID: r.secret(s3AccessKey), key: r.secret(s3SecretKey), token: r.secret(s3SessionToken),
+		keyID: r.Secret(s3AccessKey), key: r.Secret(s3SecretKey), token: r.Secret(s3SessionToken),
 		profile: r.text(s3Profile), profileFile: r.text(s3ProfileFile),
 		tokenFile: r.text(s3TokenFile), role: r.text(s3RoleARN), session: r.text(s3RoleSession),
 	}
@@ -83,16 +83,16 @@ func (r *s3Reader) login() s3Auth {
 		switch {
 		case !given:
 		case isListed && !slices.Contains(listed, need.source):
-			r.report(v, problem.Conflict, "%s is given, and no provider in %s uses it", v.Key, s3Providers).Fix("remove one of them")
+			r.Report(v, problem.Conflict, "%s is given, and no provider in %s uses it", v.Key, s3Providers).Fix("remove one of them")
 		case !isListed && len(a.sources) > 0:
-			r.report(v, problem.Conflict, "%s is one login too many", v.Key).Fix("leave one: keys, a profile, a web identity or aws_skip_signature")
+			r.Report(v, problem.Conflict, "%s is one login too many", v.Key).Fix("leave one: keys, a profile, a web identity or aws_skip_signature")
 		case !isListed:
 			a.sources = []s3Source{need.source}
 		}
 	}
-	if skip, ok := r.value(s3SkipSignature); ok && r.flag(false, s3SkipSignature) {
+	if skip, ok := r.value(s3SkipSignature); ok && r.Bool(s3SkipSignature, false) {
 		if len(a.sources) > 0 && !a.anonymous() {
-			r.report(skip, problem.Conflict, "%s is true, and there is a login", skip.Key).Fix("remove one of them")
+			r.Report(skip, problem.Conflict, "%s is true, and there is a login", skip.Key).Fix("remove one of them")
 		}
 		a.sources = []s3Source{s3Anonymous}
 	}
@@ -107,7 +107,7 @@ func (r *s3Reader) login() s3Auth {
 func (r *s3Reader) whole(a s3Auth, isListed bool) {
 	missing := func(name, hint string) {
 		v, _ := r.value(append(s3Needs[0].options, s3TokenFile, s3RoleARN, s3RoleSession, s3Providers)...)
-		r.report(v, problem.MissingOption, "%s is missing", name).Fix("%s", hint)
+		r.Report(v, problem.MissingOption, "%s is missing", name).Fix("%s", hint)
 	}
 	switch keys := "give the id of the key and the key itself"; {
 	case !slices.Contains(a.sources, s3Static):
@@ -147,21 +147,21 @@ func (r *s3Reader) providers() (sources []s3Source, ok bool) {
 				sources = append(sources, source)
 			}
 		case name == "AssumedRoleCredentialProvider":
-			r.report(v, problem.Unsupported, "%s: %s is not supported", v.Key, class).
+			r.Report(v, problem.Unsupported, "%s: %s is not supported", v.Key, class).
 				Fix("name the role in a profile (role_arn and source_profile in ~/.aws/config) and the profile by aws_profile")
 		default:
-			q := r.report(v, problem.Unsupported, "%s: silt does not know the provider %s", v.Key, class)
+			q := r.Report(v, problem.Unsupported, "%s: silt does not know the provider %s", v.Key, class)
 			q.Fix("remove it: silt finds credentials as the AWS SDKs do, and in fs.s3a.access.key and fs.s3a.secret.key")
 			if near := problem.Nearest(name, slices.Sorted(maps.Keys(s3Classes))); near != "" {
 				q.Fix("did you mean %s?", near)
 			}
 		}
 	}
-	if len(sources) == 0 && len(r.problems) == 0 {
-		r.report(v, problem.InvalidValue, "%s names no provider", v.Key).Fix("remove it, or name a class")
+	if len(sources) == 0 && len(r.Reported()) == 0 {
+		r.Report(v, problem.InvalidValue, "%s names no provider", v.Key).Fix("remove it, or name a class")
 	}
 	if len(sources) > 1 && slices.Contains(sources, s3Anonymous) {
-		r.report(v, problem.Conflict, "%s has a provider that does not sign beside others", v.Key).Fix("leave it alone, or leave it out")
+		r.Report(v, problem.Conflict, "%s has a provider that does not sign beside others", v.Key).Fix("leave it alone, or leave it out")
 	}
 	return sources, true
 }

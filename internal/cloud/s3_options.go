@@ -179,19 +179,19 @@ func (c s3Config) serviceURL() string {
 
 // s3Settings combines the options that the file gives for a place with the environment's standard variables.
 func s3Settings(p Place, g given, env Env) (s3Config, []*problem.Problem) {
-	r := &s3Reader{reader{given: g, env: env}}
-	c := s3Config{place: p, allowHTTP: r.flag(r.env.variable("AWS_ALLOW_HTTP") == "true", s3AllowHTTP)}
+	r := &s3Reader{newReader(g, env)}
+	c := s3Config{place: p, allowHTTP: r.Bool(s3AllowHTTP, r.env.variable("AWS_ALLOW_HTTP") == "true")}
 	r.endpoint(&c)
 	c.region = cmp.Or(r.text(s3Region), env.variable("AWS_REGION", "AWS_DEFAULT_REGION"))
 	r.addressing(&c)
 	r.encryption(&c)
-	c.requesterPays = r.flag(false, s3RequesterPays)
+	c.requesterPays = r.Bool(s3RequesterPays, false)
 	if v, ok := r.value(s3Conditional); ok && !strings.EqualFold(strings.TrimSpace(v.Reveal()), "etag") {
-		r.report(v, problem.Unsupported, "%s: %q is not supported; want etag", v.Key, v.Shown()).
+		r.Report(v, problem.Unsupported, "%s: %q is not supported; want etag", v.Key, v.Shown()).
 			Fix("silt commits by If-None-Match; a store without it cannot hold a table that is written exactly once")
 	}
 	c.auth = r.login()
-	return c, r.problems
+	return c, r.Reported()
 }
 
 type s3Reader struct{ reader }
@@ -211,7 +211,7 @@ func (r *s3Reader) endpoint(c *s3Config) {
 			}
 		}
 	}
-	tls := r.flag(true, s3SSL)
+	tls := r.Bool(s3SSL, true)
 	if text == "" {
 		if ssl, ok := r.value(s3SSL); ok && !tls {
 			if c.insecure = c.allowHTTP; !c.allowHTTP {
@@ -229,7 +229,7 @@ func (r *s3Reader) endpoint(c *s3Config) {
 		if strings.Contains(shown, "@") {
 			shown = "a URL with a login"
 		}
-		r.report(v, problem.InvalidValue, "%s is %s; want https://HOST or HOST", v.Key, shown)
+		r.Report(v, problem.InvalidValue, "%s is %s; want https://HOST or HOST", v.Key, shown)
 		return
 	}
 	if u.Scheme == "http" && !option.Loopback(u.Hostname()) && !c.allowHTTP {
@@ -245,7 +245,7 @@ func (r *s3Reader) endpoint(c *s3Config) {
 
 // insecure reports that requests to host would not be encrypted.
 func (r *s3Reader) insecure(v option.Value, host string) {
-	r.report(v, problem.Insecure, "%s asks %s by plain http", v.Key, host).
+	r.Report(v, problem.Insecure, "%s asks %s by plain http", v.Key, host).
 		Fix("use https, or set allow_http: true if everyone on the network may read and change the table")
 }
 
@@ -263,12 +263,12 @@ func (r *s3Reader) addressing(c *s3Config) {
 	if c.region == "" && other {
 		c.region = "us-east-1"
 	}
-	virtualHosted := r.flag(!other, s3VirtualHosted)
-	c.pathStyle = r.flag(!virtualHosted, s3PathStyle)
+	virtualHosted := r.Bool(s3VirtualHosted, !other)
+	c.pathStyle = r.Bool(s3PathStyle, !virtualHosted)
 	path, hasPath := r.value(s3PathStyle)
 	virtual, hasVirtual := r.value(s3VirtualHosted)
 	if hasPath && hasVirtual && c.pathStyle == virtualHosted {
-		r.report(virtual, problem.Conflict, "%s and %s say the opposite", path.Key, virtual.Key).Fix("leave one of them out")
+		r.Report(virtual, problem.Conflict, "%s and %s say the opposite", path.Key, virtual.Key).Fix("leave one of them out")
 	}
 }
 
@@ -284,22 +284,22 @@ func (r *s3Reader) encryption(c *s3Config) {
 	case "aws:kms:dsse", "dsse-kms":
 		c.sse.algorithm = types.ServerSideEncryptionAwsKmsDsse
 	case "sse-c", "cse-kms", "cse-custom":
-		r.report(v, problem.Unsupported, "%s: %s is not supported", v.Key, v.Shown()).
+		r.Report(v, problem.Unsupported, "%s: %s is not supported", v.Key, v.Shown()).
 			Fix("use aws:kms: the store encrypts, and readers need no key of their own")
 	default:
-		r.report(v, problem.InvalidValue, "%s is %q; want AES256, aws:kms or aws:kms:dsse", v.Key, v.Shown())
+		r.Report(v, problem.InvalidValue, "%s is %q; want AES256, aws:kms or aws:kms:dsse", v.Key, v.Shown())
 	}
 	kms := c.sse.algorithm == types.ServerSideEncryptionAwsKms || c.sse.algorithm == types.ServerSideEncryptionAwsKmsDsse
 	for _, name := range []string{s3SSEKey, s3SSEBucketKey} {
 		if key, given := r.value(name); given && !kms && (!ok || c.sse.algorithm != "") {
-			r.report(key, problem.Conflict, "%s is given, and %s is not aws:kms", key.Key, s3SSE).Fix("set %s: aws:kms, or remove it", s3SSE)
+			r.Report(key, problem.Conflict, "%s is given, and %s is not aws:kms", key.Key, s3SSE).Fix("set %s: aws:kms, or remove it", s3SSE)
 		}
 	}
 	if key := r.text(s3SSEKey); key != "" && kms {
 		c.sse.kmsKey = aws.String(key)
 	}
 	if _, given := r.value(s3SSEBucketKey); given && kms {
-		c.sse.bucketKey = aws.Bool(r.flag(false, s3SSEBucketKey))
+		c.sse.bucketKey = aws.Bool(r.Bool(s3SSEBucketKey, false))
 	}
 }
 

@@ -209,9 +209,9 @@ func TestS3ClassesAreOfKnownSources(t *testing.T) {
 	for _, class := range slices.Sorted(maps.Keys(s3Classes)) {
 		for _, pkg := range s3Packages {
 			full := strings.TrimPrefix(pkg+"."+class, ".")
-			r := &s3Reader{reader{given: s3Given(s3Providers, full), env: noEnv}}
-			if sources, ok := r.providers(); !ok || len(r.problems) > 0 || len(sources) != 1 || sources[0] != s3Classes[class] {
-				t.Errorf("%s: got %v, %v", full, sources, r.problems)
+			r := &s3Reader{newReader(s3Given(s3Providers, full), noEnv)}
+			if sources, ok := r.providers(); !ok || len(r.Reported()) > 0 || len(sources) != 1 || sources[0] != s3Classes[class] {
+				t.Errorf("%s: got %v, %v", full, sources, r.Reported())
 			}
 		}
 	}

@@ -71,6 +71,16 @@ func NewValues(section string, pos problem.Location, values ...Value) Values {
 	return Values{Section: section, Pos: pos, values: m}
 }
 
+// Named returns options that are looked up by other names than those that the user wrote, which messages have: an option that has several
+// spellings is read by one.
+func Named(values map[string]Value) Values {
+	m := make(map[string]Value, len(values))
+	for name, v := range values {
+		m[strings.ToLower(name)] = v
+	}
+	return Values{values: m}
+}
+
 // Lookup returns the option of the key, ignoring case.
 func (vs Values) Lookup(key string) (Value, bool) {
 	v, ok := vs.values[strings.ToLower(key)]

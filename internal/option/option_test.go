@@ -107,3 +107,17 @@ func TestDurationsSayTheirBounds(t *testing.T) {
 		}
 	}
 }
+
+func TestOptionsAreReadByOneNameAndReportedByTheirs(t *testing.T) {
+	p := NewParser(Named(map[string]Value{"allow_http": {Key: "AWS_Allow_HTTP", Text: "perhaps", Pos: at(2, 3)}, "region": {Key: "aws_region", Text: "x"}}))
+	if got := p.String("Region", ""); got != "x" {
+		t.Errorf("got %q", got)
+	}
+	if got := p.Bool("allow_http", true); !got {
+		t.Error("got false, want the fallback")
+	}
+	found := p.Reported()
+	if len(found) != 1 || found[0].Where != at(2, 3) || found[0].Message != `AWS_Allow_HTTP is "perhaps"; want true or false` {
+		t.Errorf("got %v", found)
+	}
+}

@@ -175,6 +175,9 @@ func (p *Parser) Duration(key string, fallback, least, most time.Duration) time.
 	return d
 }
 
+// Reported returns the problems so far, in the order in which they were found.
+func (p *Parser) Reported() []*problem.Problem { return p.problems }
+
 // Finish returns every problem: those reported, and one for each option that is unknown or unsupported.
 func (p *Parser) Finish() []*problem.Problem {
 	for _, v := range p.All() {
