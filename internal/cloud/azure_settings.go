@@ -3,7 +3,6 @@ package cloud
 import (
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/siltlake/silt/internal/option"
@@ -62,9 +61,6 @@ var azureAuthorities = map[string]string{
 	"core.usgovcloudapi.net": "https://login.microsoftonline.us",
 }
 
-// azureAccountName is Azure's rule of names of storage accounts.
-var azureAccountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
-
 // azureSettings combines the options of a place with the standard variables of the environment, which give what the options leave open. It
 // reads nothing else.
 func azureSettings(p Place, g given, env Env) (azureConfig, []*problem.Problem) {
@@ -95,7 +91,7 @@ func (r *azureReader) account() {
 	v, ok := r.value(azAccount)
 	name := r.text(azAccount)
 	switch {
-	case ok && !azureAccountName.MatchString(name):
+	case ok && !accountName.MatchString(name):
 		r.Report(v, problem.InvalidValue, "%s is %q, which is no name of a storage account", v.Key, v.Shown()).
 			Fix("it has 3 to 24 lower-case letters and digits")
 		r.place.Account = "invalid" // so that the account is not missing too
@@ -106,7 +102,7 @@ func (r *azureReader) account() {
 	case r.place.Account != "":
 	case r.emulator:
 		r.place.Account = emulatorAccount
-	case azureAccountName.MatchString(r.environmentAccount()):
+	case accountName.MatchString(r.environmentAccount()):
 		r.place.Account = r.environmentAccount()
 	default:
 		r.missing("%s names no storage account", r.place.Text).

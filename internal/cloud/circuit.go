@@ -147,9 +147,8 @@ func (c *circuit) failed(turn bool, f failure, why string) (open bool) {
 	return true
 }
 
-// refused notes that the store answers and does not take the credentials.
-func (c *circuit) refused(turn bool, why string) {
-	c.released(turn)
+// refused notes that the store answers and does not take the credentials. Whoever asked has released its turn.
+func (c *circuit) refused(why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.why = why

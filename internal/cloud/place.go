@@ -100,7 +100,8 @@ var (
 		"oss":  "use Azure, S3 or Google Cloud Storage, or a local path",
 		"hdfs": "use Azure, S3 or Google Cloud Storage, or a local path",
 	}
-	placeURL    = regexp.MustCompile(`^(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(.*)$`)
+	placeURL = regexp.MustCompile(`^(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(.*)$`)
+	// learn.microsoft.com, "Storage account overview".
 	accountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 	// learn.microsoft.com, "Naming and referencing containers, blobs, and metadata".
 	containerName = regexp.MustCompile(`^[a-z0-9]+(?:-[a-z0-9]+)*$`)

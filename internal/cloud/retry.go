@@ -118,7 +118,7 @@ func (s *Store) do(ctx context.Context, bytes int64, try func(*attempt) error) (
 				return r
 			}
 			r.err = errors.Join(r.err, err)
-			s.circuit.refused(false, r.err.Error())
+			s.circuit.refused(r.err.Error())
 			return r
 		case transient, refused, contended:
 		default:
