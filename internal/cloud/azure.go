@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,10 +27,6 @@ type azure struct {
 	quote  quoter
 
 	client atomic.Pointer[azureClient]
-	// login is held while the login is renewed, so that a storm of refused requests asks for one token.
-	login   sync.Mutex
-	renewed time.Time // when a token was last asked for again
-	outcome error     // of that
 }
 
 var _ backend = (*azure)(nil)
@@ -167,9 +162,7 @@ func (a *azure) partsInOrder() bool { return false }
 
 func (a *azure) begin(_ context.Context, key string) (multipart, error) {
 	u := &azureUpload{a: a, key: key}
-	if _, err := rand.Read(u.lead[:]); err != nil {
-		return nil, err
-	}
+	rand.Read(u.lead[:]) // never fails
 	return u, nil
 }
 
@@ -232,43 +225,28 @@ func (a *azure) failure(err error) failure {
 	return unanswered(err)
 }
 
-// azureRenewPause is how long a token that was just got stands: a storm of refused requests must not become one of requests for tokens.
-const azureRenewPause = 5 * time.Second
-
 func (a *azure) renew(ctx context.Context) (changed bool, err error) {
-	a.login.Lock()
-	defer a.login.Unlock()
 	before := a.client.Load()
 	changed, err = a.config.login.secret.Renew(ctx)
 	if err != nil {
 		return false, err
 	}
 	c, err := a.container()
+	switch {
+	case err != nil:
+		return false, a.failed("log in", false, err)
+	case changed || c != before:
+		return true, nil // another secret; a token that it gives is got with the next request
+	case c.cred == nil || a.config.login.kind == azureBearer:
+		return false, nil
+	}
+	// Another token of the same login: the one before was revoked, or is not for this tenant any more.
+	if c, err = newAzureClient(a.config, a.send); err == nil {
+		_, err = c.cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{azureScope}, EnableCAE: true})
+	}
 	if err != nil {
 		return false, a.failed("log in", false, err)
 	}
-	if changed || c != before {
-		return true, nil // another secret; a token that it gives is got with the next request
-	}
-	if c.cred == nil || a.config.login.kind == azureBearer {
-		return false, nil
-	}
-	return a.renewToken(ctx)
-}
-
-// renewToken gets another token of the same login: the one before was revoked, or is not for this tenant any more.
-// REQUIRES: a.login.
-func (a *azure) renewToken(ctx context.Context) (bool, error) {
-	if now := a.now(); now.Sub(a.renewed) < azureRenewPause {
-		return a.outcome == nil, a.outcome
-	}
-	c, err := newAzureClient(a.config, a.send)
-	if err == nil {
-		_, err = c.cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{azureScope}, EnableCAE: true})
-	}
-	if err == nil {
-		a.client.Store(c)
-	}
-	a.renewed, a.outcome = a.now(), a.failed("log in", false, err)
-	return a.outcome == nil, a.outcome
+	a.client.Store(c)
+	return true, nil
 }

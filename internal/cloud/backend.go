@@ -33,7 +33,8 @@ type backend interface {
 
 	// failure says what an error of one of the others means. It is never called with nil.
 	failure(err error) failure
-	// renew makes later calls use credentials that are read anew; changed says whether they differ from those before.
+	// renew makes later calls use credentials that are read anew; changed says whether they differ from those before. A Store calls it for all
+	// whose credentials were refused together, and never twice at a time.
 	renew(ctx context.Context) (changed bool, err error)
 }
 
