@@ -9,7 +9,6 @@ import (
 
 // A driver is what is the same of each cloud.
 type driver struct {
-	specs func() []spec
 	// check returns what is wrong with the options of a place.
 	check func(Place, given, Env) []*problem.Problem
 	open  func(context.Context, Place, given, Env) (backend, error)
@@ -17,20 +16,23 @@ type driver struct {
 	service func(Place, given, Env) string
 }
 
-// drivers is the list of the clouds.
-func drivers() map[Cloud]driver {
-	return map[Cloud]driver{
-		Azure: driverOf(azureSpecs, azureSettings, newAzure),
-		S3:    driverOf(s3Specs, s3Settings, newS3),
-		GCS:   driverOf(gcsSpecs, gcsSettings, newGCS),
+// driver returns that of the place's cloud.
+func (p Place) driver() driver {
+	switch p.Cloud {
+	case Azure:
+		return driverOf(azureSettings, newAzure)
+	case S3:
+		return driverOf(s3Settings, newS3)
+	case GCS:
+		return driverOf(gcsSettings, newGCS)
 	}
+	panic("a place in no cloud: ParsePlace makes none")
 }
 
-// driverOf makes a driver of a cloud's options, the settings that it combines of them and the environment, and its backend.
-func driverOf[Config interface{ serviceURL() string }](specs func() []spec, settings func(Place, given, Env) (Config, []*problem.Problem),
+// driverOf makes a driver of the settings that a cloud combines of its options and the environment, and of its backend.
+func driverOf[Config interface{ serviceURL() string }](settings func(Place, given, Env) (Config, []*problem.Problem),
 	backendOf func(context.Context, Config, Env) (backend, error)) driver {
 	return driver{
-		specs: specs,
 		check: func(p Place, g given, env Env) []*problem.Problem {
 			_, problems := settings(p, g, env)
 			return problems
@@ -55,11 +57,7 @@ func driverOf[Config interface{ serviceURL() string }](specs func() []spec, sett
 // Open returns the store of a place, by the options of the file and what the environment's standard variables say. It asks the place for
 // nothing yet. onState is told when the store stops answering and why, and when it answers again; it may be nil.
 func Open(ctx context.Context, p Place, o Options, env Env, onState func(ready bool, why string)) (*Store, error) {
-	d, ok := drivers()[p.Cloud]
-	if !ok {
-		return nil, problem.New(problem.Unsupported, "the store of %s is not supported yet", p.Text).At(problem.File(p.Text))
-	}
-	b, err := d.open(ctx, p, o.given(p), env)
+	b, err := p.driver().open(ctx, p, o.given(p), env)
 	if err != nil {
 		return nil, err
 	}
@@ -69,12 +67,8 @@ func Open(ctx context.Context, p Place, o Options, env Env, onState func(ready b
 // Service is the URL of the service that has a place, without a login, "" if it depends on what only its credentials say, and the authorities
 // that may sign its certificate, nil being the system's.
 func Service(p Place, o Options, env Env) (url string, roots *x509.CertPool) {
-	d, ok := drivers()[p.Cloud]
-	if !ok {
-		return "", nil
-	}
 	if p.Cloud == S3 {
 		roots, _ = s3Authorities(env) // Open says what is wrong with them
 	}
-	return d.service(p, o.given(p), env), roots
+	return p.driver().service(p, o.given(p), env), roots
 }

@@ -28,15 +28,7 @@ type named struct {
 }
 
 // specs are the options of all clouds.
-func specs() []spec {
-	var all []spec
-	for _, c := range []Cloud{Azure, S3, GCS} {
-		if d, ok := drivers()[c]; ok {
-			all = append(all, d.specs()...)
-		}
-	}
-	return all
-}
+func specs() []spec { return slices.Concat(azureSpecs(), s3Specs(), gcsSpecs()) }
 
 // Sensitive says whether the value of an option is a secret, wherever it came from, and whether there is such an option. Config asks it of
 // each key of the section.
@@ -114,11 +106,7 @@ func spelled(name string, p Place) (text string, ok bool) {
 func ParseOptions(vs option.Values, env Env, places ...Place) (Options, []*problem.Problem) {
 	o, problems := readOptions(specs(), vs, places)
 	for _, p := range places {
-		d, ok := drivers()[p.Cloud]
-		if !ok {
-			continue
-		}
-		for _, q := range d.check(p, o.given(p), env) {
+		for _, q := range p.driver().check(p, o.given(p), env) {
 			switch {
 			case q.Where != problem.Location{}:
 			case vs.Pos.File != "":
