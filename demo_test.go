@@ -10,10 +10,12 @@ import (
 	"testing"
 
 	"github.com/siltlake/silt/internal/microbatch"
+	"github.com/siltlake/silt/test/guide"
 )
 
 // TestADemoThatFailsEndsItsQueryFirst: a part that fails must not take the broker from under a batch that is being committed.
 func TestADemoThatFailsEndsItsQueryFirst(t *testing.T) {
+	t.Cleanup(guide.TakePorts())
 	dir := filepath.Join(t.TempDir(), "demo")
 	d := &demo{o: DemoOptions{Dir: dir, Rate: 5000}.withDefaults()}
 	t.Cleanup(func() {

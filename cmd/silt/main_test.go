@@ -33,6 +33,7 @@ import (
 	"github.com/siltlake/silt/internal/secret"
 	"github.com/siltlake/silt/internal/stream"
 	"github.com/siltlake/silt/test/golden"
+	"github.com/siltlake/silt/test/guide"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	defer guide.TakePorts()()
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,

@@ -510,7 +510,7 @@ func TestARestartDoesNotEndTheWaitAndAStopDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A restart that fails ends it, with its error.
-		c.d.Registrar = &fakeRegistry{err: errors.New("gone")}
+		c.d.Registrar.(*fakeRegistry).err = errors.New("gone")
 		if err := c.Restart(t.Context()); err == nil {
 			t.Error("it started without a registry")
 		}

@@ -8,7 +8,6 @@ package guide
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -135,22 +134,6 @@ type Shell interface {
 	// Printed is what the started command has printed; Interrupt stops it and returns its exit status.
 	Printed() string
 	Interrupt() (status int)
-}
-
-// TakePorts listens on the ports that a demo prefers, where they are free, until release: a demo that rests for a moment would lose them to
-// another one on the same machine.
-func TakePorts() (release func()) {
-	var taken []net.Listener
-	for _, port := range []string{"9092", "8081"} {
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
-			taken = append(taken, l)
-		}
-	}
-	return func() {
-		for _, l := range taken {
-			l.Close()
-		}
-	}
 }
 
 // patience is how long a page may take to become true: a reader types slower than a test.
