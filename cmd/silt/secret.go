@@ -47,9 +47,10 @@ func (n secretName) Validate() error {
 	return nil
 }
 
-func (n secretName) split() (scope, key string) {
-	scope, key, _ = strings.Cut(n.Name, "/")
-	return scope, key
+// edit is the change of the secret.
+func (n secretName) edit(dryRun bool) scope.Edit {
+	name, key, _ := strings.Cut(n.Name, "/")
+	return scope.Edit{Scope: name, Key: key, DryRun: dryRun}
 }
 
 // configOptions are those with which the process reads a pipeline file.

@@ -12,6 +12,16 @@ import (
 type secretSetCmd struct {
 	scopeFlags
 	secretName
+	dryRunFlag
+	outputFlag
+}
+
+// A putSecret is what programs read of a secret that was set.
+type putSecret struct {
+	Scope    string `json:"scope"`
+	Key      string `json:"key"`
+	Replaced bool   `json:"replaced"` // there was another value
+	DryRun   bool   `json:"dryRun"`
 }
 
 // Run sets the secret.
@@ -20,17 +30,24 @@ func (c *secretSetCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	name, key := c.split()
 	value, err := a.readSecret(c.Name)
 	if err != nil {
 		return err
 	}
 	a.secrets.Add(value)
-	if err := set.Put(name, key, value); err != nil {
+	edit := c.edit(c.DryRun)
+	replaced, err := set.Put(edit, value)
+	if err != nil {
 		return err
 	}
-	a.say("%s is set; a pipeline refers to it as ${secret:%s}", c.Name, c.Name)
-	return nil
+	out := putSecret{Scope: edit.Scope, Key: edit.Key, Replaced: replaced, DryRun: c.DryRun}
+	switch {
+	case c.DryRun && replaced:
+		return a.result(c.Output, out, "silt would replace %s", c.Name)
+	case c.DryRun:
+		return a.result(c.Output, out, "silt would set %s", c.Name)
+	}
+	return a.result(c.Output, out, "%s is set; a pipeline refers to it as ${secret:%s}", c.Name, c.Name)
 }
 
 // readSecret reads a value from standard input, without the line break at its end; on a terminal it asks for it and shows nothing of it.

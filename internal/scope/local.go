@@ -122,35 +122,41 @@ func (l *localStore) scopes() ([]string, error) {
 	return slices.Sorted(maps.Keys(text.Scopes)), nil
 }
 
-// put sets a secret.
-func (l *localStore) put(scope, key string, value secret.Secret) error {
-	return l.change(func(t *storeText) error {
-		scope, keys := t.scope(scope)
+// put sets a secret, and says whether it replaces one.
+func (l *localStore) put(e Edit, value secret.Secret) (replaced bool, err error) {
+	err = l.change(e.DryRun, func(t *storeText) error {
+		scope, keys := t.scope(e.Scope)
+		_, replaced = keys[e.Key]
 		if keys == nil {
 			keys = map[string]string{}
 			t.Scopes[scope] = keys
 		}
-		keys[key] = value.Reveal()
+		keys[e.Key] = value.Reveal()
 		return nil
 	})
+	return replaced, err
 }
 
 // remove deletes a secret, and its scope with the last one.
-func (l *localStore) remove(scope, key string) error {
-	return l.change(func(t *storeText) error {
-		scope, keys := t.scope(scope)
-		if _, ok := keys[key]; !ok {
-			return refuse(hintKeys(key, slices.Collect(maps.Keys(keys))), "%s has no such key", l.scope(scope))
+func (l *localStore) remove(e Edit) error {
+	return l.change(e.DryRun, func(t *storeText) error {
+		scope, keys := t.scope(e.Scope)
+		if _, ok := keys[e.Key]; !ok {
+			return refuse(hintKeys(e.Key, slices.Collect(maps.Keys(keys))), "%s has no such key", l.scope(scope))
 		}
-		if delete(keys, key); len(keys) == 0 {
+		if delete(keys, e.Key); len(keys) == 0 {
 			delete(t.Scopes, scope)
 		}
 		return nil
 	})
 }
 
-// change reads the store, changes it and writes it, while no other process does.
-func (l *localStore) change(do func(*storeText) error) error {
+// change reads the store, changes it and writes it, while no other process does. A dry run writes nothing.
+func (l *localStore) change(dryRun bool, do func(*storeText) error) error {
+	if dryRun {
+		_, err := l.changed(do)
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(l.file), 0o700); err != nil {
 		return refuse("let your user write there", "the folder of the local store cannot be made: %v", option.Reason(err))
 	}
@@ -165,16 +171,22 @@ func (l *localStore) change(do func(*storeText) error) error {
 		return refuse("", "the local store cannot be locked: %v", option.Reason(err))
 	}
 	isNew := !l.exists()
-	text := &storeText{Version: storeVersion, Scopes: map[string]map[string]string{}}
-	if !isNew {
-		if text, err = l.decrypt(); err != nil {
-			return err
-		}
-	}
-	if err := do(text); err != nil {
+	text, err := l.changed(do)
+	if err != nil {
 		return err
 	}
 	return l.write(text, isNew)
+}
+
+// changed reads the store and changes what it read. A store that is not there holds nothing.
+func (l *localStore) changed(do func(*storeText) error) (text *storeText, err error) {
+	text = &storeText{Version: storeVersion, Scopes: map[string]map[string]string{}}
+	if l.exists() {
+		if text, err = l.decrypt(); err != nil {
+			return nil, err
+		}
+	}
+	return text, do(text)
 }
 
 // read returns what the store holds, which must not be changed.

@@ -34,19 +34,24 @@ func localSet(t *testing.T, file string, e Env, lines ...string) *Set {
 	return s
 }
 
+func put(s *Set, scope, key, value string) error {
+	_, err := s.Put(Edit{Scope: scope, Key: key}, secret.New(value))
+	return err
+}
+
 func TestTheLocalStoreKeepsSecrets(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "silt", "secrets.age")
-	put := func(name, value string) {
-		t.Helper()
-		scope, key, _ := strings.Cut(name, "/")
-		if err := localSet(t, file, Env{}).Put(scope, key, secret.New(value)); err != nil {
+	for _, e := range [][2]string{
+		{"confluentTest/api-key", "first"},
+		{"confluenttest/api-key", canary}, // the same scope
+		{"confluentTest/a/b c", "line\nbreak\n"},
+		{"adls/key", "k"},
+	} {
+		scope, key, _ := strings.Cut(e[0], "/")
+		if err := put(localSet(t, file, Env{}), scope, key, e[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put("confluentTest/api-key", "first")
-	put("confluenttest/api-key", canary) // the same scope
-	put("confluentTest/a/b c", "line\nbreak\n")
-	put("adls/key", "k")
 	s := localSet(t, file, Env{})
 	for name, want := range map[string]string{"CONFLUENTTEST/api-key": canary, "confluentTest/a/b c": "line\nbreak\n", "adls/key": "k"} {
 		scope, key, _ := strings.Cut(name, "/")
@@ -66,7 +71,7 @@ func TestTheLocalStoreKeepsSecrets(t *testing.T) {
 	if info, _ := os.Stat(file); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	if err := s.Delete("adls", "key"); err != nil {
+	if err := s.Delete(Edit{Scope: "adls", Key: "key"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, p := s.Secret(t.Context(), "adls", "key"); p == nil || !strings.Contains(p.Message, `unknown scope "adls"`) {
@@ -78,9 +83,38 @@ func TestTheLocalStoreKeepsSecrets(t *testing.T) {
 	}
 }
 
+func TestADryRunLeavesTheLocalStoreAsItIs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "silt", "secrets.age")
+	dry := Edit{Scope: "s", Key: "k", DryRun: true}
+	asked := Env{Ask: func(bool) (secret.Secret, error) { return secret.Secret{}, errors.New("asked") }, Getenv: env(nil)}
+	if replaced, err := localSet(t, file, asked).Put(dry, secret.New("v")); replaced || err != nil {
+		t.Errorf("without a store: %v, %v", replaced, err)
+	}
+	if _, err := os.Stat(filepath.Dir(file)); err == nil {
+		t.Error("it made the folder of the store")
+	}
+	if err := put(localSet(t, file, Env{}), "s", "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := localSet(t, file, Env{})
+	if replaced, err := s.Put(dry, secret.New("w")); !replaced || err != nil {
+		t.Errorf("a key that is there: %v, %v", replaced, err)
+	}
+	if err := s.Delete(dry); err != nil {
+		t.Error(err)
+	}
+	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the store is another one: %v", err)
+	}
+}
+
 func TestTheLocalStoreRefuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secrets.age")
-	if err := localSet(t, file, Env{}).Put("s", "api-key", secret.New(canary)); err != nil {
+	if err := put(localSet(t, file, Env{}), "s", "api-key", canary); err != nil {
 		t.Fatal(err)
 	}
 	good, err := os.ReadFile(file)
@@ -131,7 +165,7 @@ func TestTheLocalStoreRefuses(t *testing.T) {
 			t.Errorf("%s: a secret is told: %s", tt.name, all)
 		}
 		// Nothing is written over what cannot be read.
-		err := s.Put("s", "x", secret.New("y"))
+		err := put(s, "s", "x", "y")
 		if now, _ := os.ReadFile(file); tt.name != "no such key" && (err == nil || !bytes.Equal(now, tt.data)) {
 			t.Errorf("%s: put gave %v", tt.name, err)
 		}
@@ -160,7 +194,7 @@ func TestTheLocalStoreOpensWithAKeyFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := Env{Getenv: env(map[string]string{keyFileVariable: keyFile, passphraseVariable: "not asked"})}
-		if err := localSet(t, file, e).Put("s", "k", secret.New(canary)); err != nil {
+		if err := put(localSet(t, file, e), "s", "k", canary); err != nil {
 			t.Fatal(err)
 		}
 		if got, p := localSet(t, file, e).Secret(t.Context(), "s", "k"); got != canary || p != nil {
@@ -179,7 +213,7 @@ func TestThePassphraseIsAskedForOnce(t *testing.T) {
 	}}
 	s := localSet(t, file, e)
 	for range 2 {
-		if err := s.Put("s", "k", secret.New(canary)); err != nil {
+		if err := put(s, "s", "k", canary); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -200,7 +234,7 @@ func TestAChangedStoreIsReadAgain(t *testing.T) {
 	one, other := localSet(t, file, Env{}), localSet(t, file, Env{})
 	for i := range 3 {
 		value := fmt.Sprint("value-", i)
-		if err := other.Put("s", "k", secret.New(value)); err != nil {
+		if err := put(other, "s", "k", value); err != nil {
 			t.Fatal(err)
 		}
 		if got, p := one.Secret(t.Context(), "s", "k"); got != value || p != nil {
@@ -219,7 +253,7 @@ func TestOneProcessAtATimeChangesTheStore(t *testing.T) {
 	if err := filelock.Try(lock); err != nil {
 		t.Fatal(err)
 	}
-	err = localSet(t, file, Env{}).Put("s", "k", secret.New(canary))
+	err = put(localSet(t, file, Env{}), "s", "k", canary)
 	if err == nil || !strings.Contains(err.Error(), "another silt") {
 		t.Errorf("got %v", err)
 	}
@@ -230,7 +264,7 @@ func TestOneProcessAtATimeChangesTheStore(t *testing.T) {
 
 func TestAStoreThatOthersCanReadIsWarnedOf(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secrets.age")
-	if err := localSet(t, file, Env{}).Put("s", "k", secret.New(canary)); err != nil {
+	if err := put(localSet(t, file, Env{}), "s", "k", canary); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(file, 0o644); err != nil {
@@ -253,12 +287,12 @@ func TestOnlyTheLocalStoreIsChanged(t *testing.T) {
 		"d/k": "write the file " + filepath.Join("/run/secrets", "k"), "e/api-key": "CONFLUENT_API_KEY", "bad scope/k": "", "s/": "", "s/a\x00b": "",
 	} {
 		scope, key, _ := strings.Cut(name, "/")
-		err := s.Put(scope, key, secret.New(canary))
+		err := put(s, scope, key, canary)
 		p := problem.Of(err)
 		if len(p) != 1 || p[0].Code != problem.Usage || !strings.Contains(p[0].Hint, want) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if err := s.Delete(scope, key); err == nil {
+		if err := s.Delete(Edit{Scope: scope, Key: key}); err == nil {
 			t.Errorf("%s was deleted", name)
 		}
 	}
@@ -268,7 +302,7 @@ func TestWhatWasReadIsForgottenInTime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secrets.age")
 	now := time.Unix(1e9, 0)
 	s := localSet(t, file, Env{Now: func() time.Time { return now }})
-	if err := s.Put("s", "k", secret.New(canary)); err != nil {
+	if err := put(s, "s", "k", canary); err != nil {
 		t.Fatal(err)
 	}
 	first, err := s.local.read()

@@ -275,44 +275,55 @@ func (s *Set) List(ctx context.Context, only string) ([]Listing, error) {
 	return listings, nil
 }
 
-// Put sets a secret of the local store. A scope of another place is refused, with the tool to use there.
-func (s *Set) Put(scope, key string, value secret.Secret) error {
-	l, scope, err := s.editable(scope, key)
+// An Edit changes one secret of the local store.
+type Edit struct {
+	Scope, Key string
+	// DryRun reads the store and leaves it as it is. Nobody is asked for the passphrase of a store that would be new.
+	DryRun bool
+}
+
+// Put sets a secret, and says whether it replaces one. A scope of another place is refused, with the tool to use there.
+func (s *Set) Put(e Edit, value secret.Secret) (replaced bool, err error) {
+	l, err := s.editable(&e)
+	if err != nil {
+		return false, err
+	}
+	replaced, err = l.put(e, value)
+	return replaced, e.problem(err)
+}
+
+// Delete removes a secret, as Put sets it.
+func (s *Set) Delete(e Edit) error {
+	l, err := s.editable(&e)
 	if err != nil {
 		return err
 	}
-	return asProblem(scope+"/"+key, l.put(scope, key, value))
+	return e.problem(l.remove(e))
 }
 
-// Delete removes a secret from the local store, as Put sets it.
-func (s *Set) Delete(scope, key string) error {
-	l, scope, err := s.editable(scope, key)
-	if err != nil {
-		return err
-	}
-	return asProblem(scope+"/"+key, l.remove(scope, key))
-}
+func (e Edit) problem(err error) error { return asProblem(e.Scope+"/"+e.Key, err) }
 
-// editable returns the local store of a scope, and the scope's name as it is spelled there.
-func (s *Set) editable(scope, key string) (*localStore, string, error) {
-	if !validScope(scope) {
-		return nil, "", problem.New(problem.Usage, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", scope, maxScopeName)
+// editable returns the local store of the edit's scope, whose name it spells as it is there.
+func (s *Set) editable(e *Edit) (*localStore, error) {
+	if !validScope(e.Scope) {
+		return nil, problem.New(problem.Usage, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", e.Scope, maxScopeName)
 	}
-	if key == "" || len(key) > maxScopeName || strings.ContainsFunc(key, notPrintable) {
-		return nil, "", problem.New(problem.Usage, "%q is no key; want 1 to %d printable characters", key, maxScopeName)
+	if e.Key == "" || len(e.Key) > maxScopeName || strings.ContainsFunc(e.Key, notPrintable) {
+		return nil, problem.New(problem.Usage, "%q is no key; want 1 to %d printable characters", e.Key, maxScopeName)
 	}
-	if d := s.scopes[strings.ToLower(scope)]; d != nil {
+	if d := s.scopes[strings.ToLower(e.Scope)]; d != nil {
 		if l, ok := d.provider.(localScope); ok {
-			return l.store, l.name, nil
+			e.Scope = l.name
+			return l.store, nil
 		}
-		return nil, "", problem.New(problem.Usage, "the scope %s is %s, which silt only reads", d.name, d.provider).
-			Fix("set it there: %s", d.provider.edit(d.name, key))
+		return nil, problem.New(problem.Usage, "the scope %s is %s, which silt only reads", d.name, d.provider).
+			Fix("set it there: %s", d.provider.edit(d.name, e.Key))
 	}
 	if s.local == nil {
-		return nil, "", problem.New(problem.Usage, "there is no local store: the user has no folder for configuration").
+		return nil, problem.New(problem.Usage, "there is no local store: the user has no folder for configuration").
 			Fix("set SILT_USER_CONFIG to a file in a folder of your own")
 	}
-	return s.local, scope, nil
+	return s.local, nil
 }
 
 func asProblem(what string, err error) error {
