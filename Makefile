@@ -69,7 +69,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 soak: ## kills, the oracle, the stores, their storms and races with the counts of docs/reliability.md, by hand
-	SILT_SOAK=1 $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'Kills|Others|Azurite|S3$$|FakeGCS|GCSUploads|Storms|TwoRuns|LoseItsAnswer' ./test/e2e
+	SILT_SOAK=1 $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'Kills|Others|Azurite|S3$$|FakeGCS|UploadsThrough|Storms|TwoRuns|LoseItsAnswer' ./test/e2e
 
 soak-demo: ## the demo at full rate for DEMO_FOR (20m): its memory, descriptors and disk, by hand
 	SILT_DEMO_FOR=$(DEMO_FOR) $(GO) test -tags e2e -count=1 -timeout 4h -v -run 'DemoStaysFlat' ./test/e2e

@@ -127,8 +127,12 @@ func (o RunOptions) withDefaults() RunOptions {
 
 // workers is how many there are, when the table's store holds so many bytes of a file that is written.
 func (o RunOptions) workers(upload int64) (int, error) {
+	if least := stream.LeastMemory(upload); o.Memory < least && upload > 0 { // else the command has looked
+		return 0, problem.New(problem.Usage, "--memory is %s, and a table in an object store takes at least %s", option.FormatSize(o.Memory),
+			option.FormatSize(least)).Fix("raise --memory, or leave it out")
+	}
 	most := stream.MostWorkers(o.Memory, upload)
-	if o.Workers > most && upload > 0 { // else the command has looked
+	if o.Workers > most && upload > 0 { // as above
 		return 0, problem.New(problem.Usage, "--memory %s has room for %s of a table in an object store, and --workers is %d",
 			option.FormatSize(o.Memory), term.Plural(int64(most), "worker"), o.Workers).Fix("raise --memory, or leave --workers out")
 	}

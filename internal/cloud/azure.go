@@ -73,14 +73,14 @@ func absent() *blob.AccessConditions {
 	return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &any}}
 }
 
-func (a *azure) put(ctx context.Context, key string, data []byte, ifAbsent bool) error {
+func (a *azure) put(ctx context.Context, key string, data pieces, ifAbsent bool) error {
 	b, err := a.blob(key)
 	if err == nil {
 		o := &blockblob.UploadOptions{}
 		if ifAbsent {
 			o.AccessConditions = absent()
 		}
-		_, err = b.Upload(ctx, streaming.NopCloser(bytes.NewReader(data)), o)
+		_, err = b.Upload(ctx, streaming.NopCloser(data.reader()), o)
 	}
 	return a.failed("Put Blob", ifAbsent, err)
 }
@@ -180,9 +180,6 @@ func (u *azureUpload) part(ctx context.Context, n int, data []byte) error {
 }
 
 func (u *azureUpload) finish(ctx context.Context, n int, rest []byte) error {
-	if n == 0 {
-		return u.a.put(ctx, u.key, rest, true)
-	}
 	if len(rest) > 0 {
 		if err := u.part(ctx, n, rest); err != nil {
 			return err

@@ -181,7 +181,7 @@ func TestAzureAnswersMeanWhatIsDoneNext(t *testing.T) {
 	} {
 		w := &wire{answer: always(func() *http.Response { return azureAnswer(test.status, test.code, "text") })}
 		a := newWired(t, w, sharedKey())
-		err := a.put(t.Context(), "k", []byte("x"), test.ifAbsent)
+		err := a.put(t.Context(), "k", pieces{[]byte("x")}, test.ifAbsent)
 		if err == nil {
 			t.Fatalf("%d %s: no error", test.status, test.code)
 		}
@@ -264,7 +264,7 @@ func TestAnAzureRequestWithoutAnAnswerHasNoURL(t *testing.T) {
 func TestAzureSignsWithTheAccountsKey(t *testing.T) {
 	w := &wire{answer: always(func() *http.Response { return answer(201) })}
 	a := newWired(t, w, sharedKey())
-	if err := a.put(t.Context(), "dir/a b+c%20é", []byte("x"), true); err != nil {
+	if err := a.put(t.Context(), "dir/a b+c%20é", pieces{[]byte("x")}, true); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"PUT /data/tbl%2Fdir%2Fa%20b+c%2520%C3%A9 If-None-Match=* Authorization=SharedKey acct"}
@@ -524,24 +524,11 @@ func TestAnAzureUploadThatSomebodyElseMadeFirstExists(t *testing.T) {
 	if err := u.part(t.Context(), 0, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.put(t.Context(), "k", []byte("other"), true); err != nil {
+	if err := a.put(t.Context(), "k", pieces{[]byte("other")}, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := u.finish(t.Context(), 1, nil); err == nil || a.failure(err).kind != exists {
 		t.Errorf("got %v, want kind exists", err)
-	}
-}
-
-func TestASmallAzureUploadIsOneRequest(t *testing.T) {
-	server := &blocks{staged: map[string]string{}}
-	w := &wire{answer: server.serve}
-	a := newWired(t, w, sharedKey())
-	u, err := a.begin(t.Context(), "k")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := u.finish(t.Context(), 0, []byte("all")); err != nil || server.committed != "all" || len(w.sent) != 1 {
-		t.Errorf("got %v, %q, %d requests", err, server.committed, len(w.sent))
 	}
 }
 

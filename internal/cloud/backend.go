@@ -12,7 +12,7 @@ import (
 // told not to. Keys are those of store.Store, checked, and relative to the place. All methods may be called concurrently.
 type backend interface {
 	// put writes an object in one request; with ifAbsent only if there is none of the key (failure kind exists).
-	put(ctx context.Context, key string, data []byte, ifAbsent bool) error
+	put(ctx context.Context, key string, data pieces, ifAbsent bool) error
 	// get opens n bytes from off, n < 0 meaning all to the end; fewer if the object ends before. size is that of the whole object. A range
 	// that begins at or behind the end gives no bytes and no error.
 	get(ctx context.Context, key string, off, n int64) (body io.ReadCloser, size int64, err error)
@@ -44,7 +44,7 @@ type backend interface {
 type multipart interface {
 	// part sends part n, counted from 0, of partSize bytes; fewer only in the last one, where parts may come in any order.
 	part(ctx context.Context, n int, data []byte) error
-	// finish sends what is left, fewer than partSize bytes and possibly none, as part n, and makes the object, if its key has none yet
+	// finish sends what is left, fewer than partSize bytes and possibly none, as part n, at least 1, and makes the object, if its key has none yet
 	// (failure kind exists).
 	finish(ctx context.Context, n int, rest []byte) error
 	// cancel gives the upload up.
@@ -53,6 +53,35 @@ type multipart interface {
 
 // partSize is the size of the parts of an upload: S3 wants at least 5 MiB, GCS a multiple of 256 KiB.
 const partSize = 8 << 20
+
+// pieces are bytes that follow each other.
+type pieces [][]byte
+
+func (p pieces) size() (n int64) {
+	for _, b := range p {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// ReadAt implements io.ReaderAt.
+func (p pieces) ReadAt(buf []byte, off int64) (n int, err error) {
+	for _, b := range p {
+		if off < int64(len(b)) {
+			n += copy(buf[n:], b[off:])
+			off = 0
+		} else {
+			off -= int64(len(b))
+		}
+	}
+	if n < len(buf) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// reader reads them all.
+func (p pieces) reader() io.ReadSeeker { return io.NewSectionReader(p, 0, p.size()) }
 
 // A kind is what an error means for what is done next.
 type kind uint8

@@ -138,8 +138,8 @@ func (b *fake) write(key string, data []byte, ifAbsent bool) error {
 	return nil
 }
 
-func (b *fake) put(ctx context.Context, key string, data []byte, ifAbsent bool) error {
-	_, err := b.request(ctx, "put "+key, false, func() error { return b.write(key, data, ifAbsent) })
+func (b *fake) put(ctx context.Context, key string, data pieces, ifAbsent bool) error {
+	_, err := b.request(ctx, "put "+key, false, func() error { return b.write(key, bytes.Join(data, nil), ifAbsent) })
 	return err
 }
 

@@ -110,12 +110,13 @@ func TestEveryRequestMayFail(t *testing.T) {
 }
 
 func TestUploadsSurviveFaults(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789abcdef"), partSize/16)
+	content := bytes.Repeat([]byte("0123456789abcdef"), UploadMemory/16)
 	content = append(content, "rest"...)
 	for _, f := range append(faults, none) {
-		for n := 1; n <= 3; n++ { // begin, a part, finish
+		for n := 1; n <= 6; n++ { // begin, four parts, finish, which has the rest where parts go in order
 			synctest.Test(t, func(t *testing.T) {
 				b := newFake()
+				b.inOrder = n%2 == 0
 				b.plan = faultAt(n, f)
 				s := newTestStore(b)
 				u, err := s.Create(t.Context(), "k")

@@ -1,8 +1,8 @@
 package cloud
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -73,7 +73,7 @@ func gcsChecksum(crc uint32) string {
 
 // put sends the object and its checksum, which GCS compares, in one multipart request
 // (https://cloud.google.com/storage/docs/uploading-objects#upload-object-json).
-func (g *gcs) put(ctx context.Context, key string, data []byte, ifAbsent bool) error {
+func (g *gcs) put(ctx context.Context, key string, data pieces, ifAbsent bool) error {
 	query := url.Values{"uploadType": {"multipart"}, "fields": {"generation"}}
 	if ifAbsent {
 		query.Set("ifGenerationMatch", "0")
@@ -82,19 +82,22 @@ func (g *gcs) put(ctx context.Context, key string, data []byte, ifAbsent bool) e
 	if err != nil {
 		return err
 	}
-	crc := crc32.Checksum(data, castagnoli)
+	var crc uint32
+	for _, b := range data {
+		crc = crc32.Update(crc, castagnoli, b)
+	}
 	resource, err := json.Marshal(map[string]string{"name": g.config.place.key(key), "contentType": "application/octet-stream", "crc32c": gcsChecksum(crc)})
 	if err != nil {
 		return err
 	}
-	boundary := gcsBoundary(data, crc)
+	boundary := rand.Text() // no object can hold it, to end its part and begin another
 	head := "--" + boundary + "\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n" + string(resource) +
 		"\r\n--" + boundary + "\r\nContent-Type: application/octet-stream\r\n\r\n"
 	tail := "\r\n--" + boundary + "--\r\n"
 	req.Header.Set("Content-Type", "multipart/related; boundary="+boundary)
-	req.ContentLength = int64(len(head) + len(data) + len(tail))
+	req.ContentLength = int64(len(head)+len(tail)) + data.size()
 	req.GetBody = func() (io.ReadCloser, error) {
-		return io.NopCloser(io.MultiReader(strings.NewReader(head), bytes.NewReader(data), strings.NewReader(tail))), nil
+		return io.NopCloser(io.MultiReader(strings.NewReader(head), data.reader(), strings.NewReader(tail))), nil
 	}
 	req.Body, _ = req.GetBody()
 	resp, err := g.send(req, http.StatusOK)
@@ -103,15 +106,6 @@ func (g *gcs) put(ctx context.Context, key string, data []byte, ifAbsent bool) e
 	}
 	_, err = readAnswer(resp, maxAnswer)
 	return err
-}
-
-// gcsBoundary returns a boundary that does not occur in the data, whoever wrote that: else it could end its part and begin another.
-func gcsBoundary(data []byte, crc uint32) string {
-	boundary := fmt.Sprintf("silt-%08x", crc)
-	for bytes.Contains(data, []byte(boundary)) {
-		boundary += "-"
-	}
-	return boundary
 }
 
 func (g *gcs) get(ctx context.Context, key string, off, n int64) (io.ReadCloser, int64, error) {

@@ -103,7 +103,7 @@ func TestGCSUploadReplacesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.put(t.Context(), "k", []byte("another's"), true); err != nil {
+	if err := g.put(t.Context(), "k", pieces{[]byte("another's")}, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.finish(t.Context(), 0, []byte("ours")); g.failure(err).kind != exists {

@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -147,9 +146,9 @@ func signBodies(stack *middleware.Stack) error {
 	return err
 }
 
-func (b *s3Backend) put(ctx context.Context, key string, data []byte, ifAbsent bool) error {
+func (b *s3Backend) put(ctx context.Context, key string, data pieces, ifAbsent bool) error {
 	in := &s3.PutObjectInput{
-		Bucket: &b.place.Bucket, Key: aws.String(b.place.key(key)), Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))),
+		Bucket: &b.place.Bucket, Key: aws.String(b.place.key(key)), Body: data.reader(), ContentLength: aws.Int64(data.size()),
 		ServerSideEncryption: b.sse.algorithm, SSEKMSKeyId: b.sse.kmsKey, BucketKeyEnabled: b.sse.bucketKey,
 	}
 	if ifAbsent {

@@ -108,7 +108,7 @@ func TestS3Logins(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := b.put(background, "key", []byte("x"), true); err != nil {
+			if err := b.put(background, "key", pieces{[]byte("x")}, true); err != nil {
 				t.Fatal(err)
 			}
 			if text := test.env.Secrets.String("canary-key canary-token"); strings.Contains(text, "canary-key") || test.token != "" && strings.Contains(text, "canary-token") {

@@ -98,7 +98,7 @@ func (u *s3Upload) finish(ctx context.Context, n int, rest []byte) error {
 }
 
 func (u *s3Upload) complete(ctx context.Context, n int, rest []byte) error {
-	if (len(rest) > 0 || n == 0) && len(u.parts) <= n { // S3 wants at least one part
+	if len(rest) > 0 && len(u.parts) <= n {
 		if err := u.part(ctx, n, rest); err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func (s *Store) Put(ctx context.Context, key string, data []byte) error {
 	if err := begin(ctx, opPut, key); err != nil {
 		return err
 	}
-	r := s.do(ctx, int64(len(data)), func(a *attempt) error { return s.b.put(a, key, data, false) })
+	r := s.do(ctx, int64(len(data)), func(a *attempt) error { return s.b.put(a, key, pieces{data}, false) })
 	return s.explain(opPut, key, &r)
 }
 
@@ -104,7 +104,7 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (store
 	if err := begin(ctx, opPut, key); err != nil {
 		return store.Unknown, err
 	}
-	r := s.do(ctx, int64(len(data)), func(a *attempt) error { return s.b.put(a, key, data, true) })
+	r := s.do(ctx, int64(len(data)), func(a *attempt) error { return s.b.put(a, key, pieces{data}, true) })
 	switch {
 	case r.ok():
 		return store.Created, nil

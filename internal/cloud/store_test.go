@@ -289,7 +289,7 @@ func TestSmallReadsShareRequests(t *testing.T) {
 }
 
 func TestTheContractIsTestedAroundAPart(t *testing.T) {
-	if storetest.Part != partSize {
-		t.Errorf("storetest takes parts of %d bytes, they have %d", storetest.Part, partSize)
+	if storetest.Part != partSize || storetest.Whole != UploadMemory {
+		t.Errorf("storetest takes parts of %d bytes behind %d, they have %d behind %d", storetest.Part, storetest.Whole, partSize, UploadMemory)
 	}
 }

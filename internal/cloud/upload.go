@@ -15,13 +15,13 @@ import (
 const sendingParts = 2
 
 // UploadMemory is the most that one upload holds, in bytes, whatever the size of its object: the part that is being filled and those that are
-// being sent.
+// being sent. What fits into it is put in one request: fewer of them are cheaper, and a killed run leaves nothing behind.
 const UploadMemory = (1 + sendingParts) * partSize
 
 // cancelTime is how long the parts of an upload that failed are removed. What is left expires, or is cleaned.
 const cancelTime = 5 * time.Second
 
-// Create implements store.Store. Nothing is sent before the first part is full or Commit; ctx is that of the parts.
+// Create implements store.Store. Nothing is sent before UploadMemory is full or Commit; ctx is that of the parts.
 func (s *Store) Create(ctx context.Context, key string) (store.Upload, error) {
 	if err := begin(ctx, opUpload, key); err != nil {
 		return nil, err
@@ -31,14 +31,15 @@ func (s *Store) Create(ctx context.Context, key string) (store.Upload, error) {
 	return u, nil
 }
 
-// An upload gathers a part while those before are sent. What fits into one part is put in one request.
+// An upload gathers a part while those before are sent.
 type upload struct {
 	s      *Store
 	key    string
 	ctx    context.Context // ends with that of Create, with Commit and with Abort
 	cancel context.CancelFunc
 
-	buf     []byte // the part that is being filled; nil: none
+	// held are the parts that are not handed over: several full ones only before the first that is, and the one that is being filled.
+	held    pieces
 	size    int64
 	parts   int           // handed over, each to a goroutine
 	sending int           // of those that are not done
@@ -56,11 +57,7 @@ func (s *Store) takeBuffer() []byte {
 	return make([]byte, 0, partSize)
 }
 
-func (s *Store) giveBuffer(b []byte) {
-	if b != nil {
-		s.buffers.Put(&b)
-	}
-}
+func (s *Store) giveBuffer(b []byte) { s.buffers.Put(&b) }
 
 // Write implements store.Upload. It waits for a part that is being sent where no more may be.
 func (u *upload) Write(p []byte) (int, error) {
@@ -69,40 +66,47 @@ func (u *upload) Write(p []byte) (int, error) {
 	}
 	n := len(p)
 	for len(p) > 0 {
-		if len(u.buf) == partSize {
-			if err := u.handOver(); err != nil {
-				return n - len(p), err
+		if u.full() {
+			if u.parts > 0 || len(u.held) == 1+sendingParts {
+				if err := u.handOver(); err != nil {
+					return n - len(p), err
+				}
 			}
+			u.held = append(u.held, u.s.takeBuffer())
 		}
-		if u.buf == nil {
-			u.buf = u.s.takeBuffer()
-		}
-		fits := min(len(p), partSize-len(u.buf))
-		u.buf = append(u.buf, p[:fits]...)
+		last := &u.held[len(u.held)-1]
+		fits := min(len(p), partSize-len(*last))
+		*last = append(*last, p[:fits]...)
 		p = p[fits:]
 		u.size += int64(fits)
 	}
 	return n, u.err
 }
 
-// handOver sends the full part in the background.
+// full says whether there is no part that is being filled.
+func (u *upload) full() bool { return len(u.held) == 0 || len(u.held[len(u.held)-1]) == partSize }
+
+// handOver sends what is held, in the background.
 func (u *upload) handOver() error {
 	atOnce := sendingParts
 	if u.s.b.partsInOrder() {
 		atOnce = 1
 	}
-	if err := u.wait(atOnce - 1); err != nil {
-		return err
+	for len(u.held) > 0 {
+		if err := u.wait(atOnce - 1); err != nil {
+			return err
+		}
+		data, n := u.held[0], u.parts
+		u.held = u.held[1:]
+		u.sending++
+		u.parts++
+		go func() {
+			err := problem.Catch("uploading", func() error { return u.send(n, data) })
+			u.s.giveBuffer(data)
+			u.sent <- err
+		}()
 	}
-	data, n := u.buf, u.parts
-	u.buf = nil
-	u.sending++
-	u.parts++
-	go func() {
-		err := problem.Catch("uploading", func() error { return u.send(n, data) })
-		u.s.giveBuffer(data)
-		u.sent <- err
-	}()
+	u.held = nil
 	return nil
 }
 
@@ -165,7 +169,7 @@ func (u *upload) Commit(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("upload %s: %w", u.key, err)
 	}
-	if u.parts > 0 && (len(u.buf) == partSize || len(u.buf) > 0 && !u.s.b.partsInOrder()) {
+	if u.parts > 0 && (u.full() || !u.s.b.partsInOrder()) {
 		if err := u.handOver(); err != nil {
 			return err
 		}
@@ -173,11 +177,15 @@ func (u *upload) Commit(ctx context.Context) (err error) {
 	if err := u.wait(0); err != nil {
 		return err
 	}
-	r = u.s.do(ctx, int64(len(u.buf)), func(a *attempt) error {
+	r = u.s.do(ctx, u.held.size(), func(a *attempt) error {
 		if u.parts == 0 {
-			return u.s.b.put(a, u.key, u.buf, true)
+			return u.s.b.put(a, u.key, u.held, true)
 		}
-		return u.mp.finish(a, u.parts, u.buf)
+		var rest []byte
+		if len(u.held) > 0 {
+			rest = u.held[0]
+		}
+		return u.mp.finish(a, u.parts, rest)
 	})
 	if r.lost && (r.is(exists) || r.is(uploadGone)) {
 		return u.find(ctx, &r)
@@ -215,8 +223,10 @@ func (u *upload) end(ctx context.Context, remove bool) error {
 	u.done = true
 	u.cancel()
 	_ = u.wait(0)
-	u.s.giveBuffer(u.buf)
-	u.buf = nil
+	for _, b := range u.held {
+		u.s.giveBuffer(b)
+	}
+	u.held = nil
 	if !remove || u.mp == nil {
 		return nil
 	}

@@ -28,16 +28,16 @@ func TestAnAbortStopsWhatIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake()
 		b.plan = func(_ int, what string) error {
-			if strings.HasPrefix(what, "part") {
+			if strings.HasPrefix(what, "part 1") {
 				return faultError{stalled}
 			}
 			return nil
 		}
 		u := create(t, newTestStore(b), "k")
-		if _, err := u.Write(make([]byte, partSize+1)); err != nil {
+		if _, err := u.Write(make([]byte, UploadMemory+1)); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // the part is under way
+		synctest.Wait() // a part is under way
 		began := time.Now()
 		if err := u.Abort(t.Context()); err != nil || len(b.uploads) != 0 || time.Since(began) > time.Second {
 			t.Errorf("%v, %d uploads are left, after %s", err, len(b.uploads), time.Since(began))
@@ -67,7 +67,7 @@ func TestAPartThatFailsEndsTheUpload(t *testing.T) {
 			}
 			u := create(t, newTestStore(b), "k")
 			var err error
-			for range 3 {
+			for range 5 {
 				if err == nil {
 					_, err = u.Write(make([]byte, partSize))
 				}
@@ -103,8 +103,8 @@ func (badUpload) part(context.Context, int, []byte) error { panic("index out of 
 func TestAPanicInTheBackgroundIsAnError(t *testing.T) {
 	s := newTestStore(badBackend{newFake()})
 	u := create(t, s, "k")
-	if _, err := u.Write(make([]byte, partSize+1)); err != nil {
-		t.Fatal(err)
+	if _, err := u.Write(make([]byte, UploadMemory+1)); problem.Of(err) == nil || problem.Of(err)[0].Code != problem.Internal {
+		t.Errorf("write: got %v", err)
 	}
 	if err := u.Commit(t.Context()); problem.Of(err) == nil || problem.Of(err)[0].Code != problem.Internal {
 		t.Errorf("got %v", err)
@@ -123,9 +123,10 @@ func TestACommitWhoseAnswerWasLost(t *testing.T) {
 		want  error // that Commit matches
 	}{
 		{"small", 3, -1, nil},
-		{"of parts", partSize + 3, -1, nil},
+		{"of pieces", UploadMemory, -1, nil},
+		{"of parts", UploadMemory + 3, -1, nil},
 		{"small, another's", 3, 4, fs.ErrExist},
-		{"of parts, another's", partSize + 3, 4, fs.ErrExist},
+		{"of parts, another's", UploadMemory + 3, 4, fs.ErrExist},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newFake()
@@ -171,7 +172,7 @@ func TestAnUploadThatLeftAPartOfItsObjectIsBegunAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		u := create(t, newTestStore(b), "k")
-		if _, err := u.Write(make([]byte, partSize+3)); err != nil {
+		if _, err := u.Write(make([]byte, UploadMemory+3)); err != nil {
 			t.Fatal(err)
 		}
 		err := u.Commit(t.Context())
@@ -241,13 +242,13 @@ func TestTheEndOfAContextEndsAnUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake()
 		b.plan = func(_ int, what string) error {
-			if strings.HasPrefix(what, "part") {
+			if strings.HasPrefix(what, "part 1") {
 				return faultError{stalled}
 			}
 			return nil
 		}
 		u := create(t, newTestStore(b), "k")
-		if _, err := u.Write(make([]byte, partSize+1)); err != nil {
+		if _, err := u.Write(make([]byte, UploadMemory+1)); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -291,4 +292,4 @@ type nowhereUpload struct{ multipart }
 func (nowhere) begin(context.Context, string) (multipart, error)      { return nowhereUpload{}, nil }
 func (nowhereUpload) part(context.Context, int, []byte) error         { return nil }
 func (nowhereUpload) finish(context.Context, int, []byte) error       { return nil }
-func (nowhere) put(context.Context, string, []byte, bool) (err error) { return nil }
+func (nowhere) put(context.Context, string, pieces, bool) (err error) { return nil }

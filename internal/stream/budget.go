@@ -24,8 +24,11 @@ const (
 	minFetchShare = 4 << 20
 )
 
-// MostWorkers is how many workers a budget of total bytes has room for; at least one. upload is what the table's store holds of a file
-// that is written, in bytes: nothing on a disk.
+// LeastMemory is the smallest budget, in bytes: one worker's. upload is what the table's store holds of a file that is written, in bytes:
+// nothing on a disk.
+func LeastMemory(upload int64) int64 { return minFetchShare + workerShare + upload }
+
+// MostWorkers is how many workers a budget of total bytes has room for; at least one.
 func MostWorkers(total, upload int64) int {
 	return int(max((total-minFetchShare)/(workerShare+upload), 1))
 }

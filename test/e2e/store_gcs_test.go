@@ -3,16 +3,13 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/siltlake/silt/internal/cloud"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
 	"github.com/siltlake/silt/internal/store/storetest"
-	"github.com/siltlake/silt/test/faultproxy"
 	"github.com/siltlake/silt/test/parts"
 )
 
@@ -63,48 +60,5 @@ func gcsNoBucket(t *testing.T, s store.Store) {
 	check("put if absent", err)
 	for _, err := range s.List(t.Context(), "", "") {
 		check("list", err)
-	}
-}
-
-// TestGCSUploadsThroughABrokenNetwork cuts, in turn, every request of an upload, before and after the store has applied it. The upload is
-// whole, or another under another key is, and none is wrong. (The emulator ends a session that is asked what it has, where GCS answers.)
-func TestGCSUploadsThroughABrokenNetwork(t *testing.T) {
-	f := startFakeGCS(t, "")
-	data := bytes.Repeat([]byte("0123456789abcdef"), (17<<20)/16)
-	for _, kind := range []faultproxy.Kind{faultproxy.Reset, faultproxy.Cut} {
-		for n := 1; ; n++ {
-			proxy, err := faultproxy.Start(f.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			proxy.Plan(faultproxy.Nth(n, faultproxy.Fault{Kind: kind}))
-			s := openGCS(t, proxy.URL, fmt.Sprintf("gs://data/%v-%d", kind, n))
-			key := "first"
-			err = put(t, s, key, data)
-			if found := problem.Of(err); len(found) == 1 && found[0].Retryable {
-				key = "second"
-				err = put(t, s, key, data)
-			}
-			if err != nil {
-				t.Fatalf("%v of request %d: %v", kind, n, err)
-			}
-			got, err := s.Get(t.Context(), key, int64(len(data)))
-			if err != nil || !bytes.Equal(got, data) {
-				t.Fatalf("%v of request %d: other bytes, %v", kind, n, err)
-			}
-			met := false
-			var log []string
-			for _, r := range proxy.Records() {
-				met = met || r.Fault.Kind == kind
-				log = append(log, fmt.Sprintf("%s %d", r.Method, r.Status))
-			}
-			t.Logf("%v of request %d: %s; %s object", kind, n, strings.Join(log, ", "), key)
-			if err := proxy.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if !met {
-				break
-			}
-		}
 	}
 }

@@ -53,9 +53,9 @@ func TestS3(t *testing.T) {
 	}
 }
 
-// s3Upload: an object of three parts is there whole, and a second one of its key leaves it alone.
+// s3Upload: an object of five parts is there whole, and a second one of its key leaves it alone.
 func s3Upload(t *testing.T, s store.Store) {
-	const size = 17 << 20
+	const size = cloud.UploadMemory + 9<<20
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	if err := put(t, s, "k", content); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func s3Unfinished(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.Write(make([]byte, 20<<20)); err != nil { // the first part is up
+	if _, err := u.Write(make([]byte, cloud.UploadMemory+9<<20)); err != nil { // the first part is up
 		t.Fatal(err)
 	}
 	if err := s.Put(t.Context(), "data/part", nil); err != nil {

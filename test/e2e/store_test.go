@@ -16,6 +16,8 @@ import (
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
 	"github.com/siltlake/silt/internal/store"
+	"github.com/siltlake/silt/internal/store/storetest"
+	"github.com/siltlake/silt/test/faultproxy"
 )
 
 // What the tests of the three clouds' emulators share.
@@ -78,7 +80,7 @@ func racePuts(t *testing.T, s store.Store) {
 
 // raceUploads: of uploads of one key in parts one is whole, and the others are told.
 func raceUploads(t *testing.T, s store.Store) {
-	const writers, size = 5, 17 << 20
+	const writers, size = 5, cloud.UploadMemory + 9<<20
 	content := func(w int) []byte { return bytes.Repeat([]byte{byte('a' + w)}, size+w) }
 	errs := make([]error, writers)
 	var wg sync.WaitGroup
@@ -143,4 +145,60 @@ func listPages(t *testing.T, s store.Store, objects int) {
 			t.Errorf("listed %d to %d, want all %d", from, want, objects)
 		}
 	}
+}
+
+// TestUploadsThroughABrokenNetwork cuts, in turn, every request of an upload in parts, before and after the store has applied it. Where a
+// session was lost, which the emulator of GCS ends when it is asked what it has, another upload under another key is whole.
+func TestUploadsThroughABrokenNetwork(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), (cloud.UploadMemory+9<<20)/16)
+	onEveryEmulator(t, func(t *testing.T, e *emulator) {
+		requests := 0
+		for _, kind := range []faultproxy.Kind{faultproxy.Reset, faultproxy.Cut} {
+			for n, met := 1, true; met; n++ {
+				met = brokenUpload(t, e, fmt.Sprintf("uploads/%v-%d", kind, n), data, faultproxy.Nth(n, faultproxy.Fault{Kind: kind}))
+				requests++
+			}
+		}
+		tell(t, fmt.Sprintf("%d uploads in parts, each with another request cut", requests))
+	})
+}
+
+// brokenUpload uploads data behind a proxy with a plan, and says whether the plan's fault was met.
+func brokenUpload(t *testing.T, e *emulator, folder string, data []byte, plan faultproxy.Plan) (met bool) {
+	proxy, err := faultproxy.Start(e.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := proxy.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	proxy.Plan(plan)
+	var options []string
+	for name, value := range e.options(proxy.URL) {
+		options = append(options, fmt.Sprintf("%s=%v", name, value))
+	}
+	s := openFolder(t, nil, e.folder(folder), options...)
+	key := "first"
+	err = put(t, s, key, data)
+	if found := problem.Of(err); len(found) == 1 && found[0].Retryable && strings.HasPrefix(s.URL(), "gs:") {
+		key = "second"
+		err = put(t, s, key, data)
+	}
+	var log []string
+	for _, r := range proxy.Records() {
+		met = met || r.Fault.Kind != faultproxy.Pass
+		log = append(log, fmt.Sprintf("%s %v %d", r.Method, r.Fault.Kind, r.Status))
+	}
+	if err != nil {
+		t.Fatalf("%s: %s: %v", folder, strings.Join(log, ", "), err)
+	}
+	if got, err := s.Get(t.Context(), key, int64(len(data))); err != nil || !bytes.Equal(got, data) {
+		t.Fatalf("%s: %s: other bytes, %v", folder, strings.Join(log, ", "), err)
+	}
+	if requests := 1 + len(data)/storetest.Part; len(log) <= requests {
+		t.Errorf("%s: %s: not in parts", folder, strings.Join(log, ", "))
+	}
+	return met
 }

@@ -14,8 +14,12 @@ import (
 	"github.com/siltlake/silt/internal/store"
 )
 
-// Part is the size of the parts in which a store sends large objects: what differs between sizes does so around it.
-const Part = 8 << 20
+const (
+	// Part is the size of the parts in which a store sends large objects, and Whole how large one may be that it sends in one request: what
+	// differs between sizes does so around them.
+	Part  = 8 << 20
+	Whole = 3 * Part
+)
 
 // pattern is text without end whose period is prime, so that no two parts of it are alike.
 type pattern []byte
@@ -38,7 +42,7 @@ func (t pattern) fill(p []byte, off int) {
 // uploadSizes: what was written in pieces of any size reads as one, also where two parts meet, and a piece is the caller's again after Write.
 func uploadSizes(t *testing.T, s store.Store) {
 	text := newPattern()
-	for _, size := range []int{0, 1, Part - 1, Part, Part + 1, 2*Part + 5} {
+	for _, size := range []int{0, 1, Part, Part + 1, Whole, Whole + 1, Whole + Part, Whole + 2*Part + 5} {
 		key := fmt.Sprint("data/", size)
 		u, err := s.Create(ctx, key)
 		must(t, err)
@@ -62,7 +66,7 @@ func uploadSizes(t *testing.T, s store.Store) {
 		o, err := s.Open(ctx, key)
 		must(t, err)
 		want := make([]byte, 8)
-		for _, off := range []int{0, size/2 - 4, Part - 4, Part, size - 8} {
+		for _, off := range []int{0, size/2 - 4, Part - 4, Part, Whole - 4, size - 8} {
 			if off < 0 || off+8 > size {
 				continue
 			}
@@ -88,7 +92,7 @@ func uploadRace(t *testing.T, s store.Store) {
 		wg.Go(func() {
 			u, err := s.Create(ctx, "data/x")
 			if err == nil {
-				_, err = u.Write(bytes.Repeat([]byte{byte('0' + i)}, Part+1+i))
+				_, err = u.Write(bytes.Repeat([]byte{byte('0' + i)}, Whole+1+i))
 			}
 			if err == nil {
 				err = u.Commit(ctx)
@@ -109,8 +113,8 @@ func uploadRace(t *testing.T, s store.Store) {
 	if winner < 0 {
 		t.Fatal("nobody won")
 	}
-	data, err := s.Get(ctx, "data/x", Part+writers)
-	if err != nil || len(data) != Part+1+winner || len(bytes.Trim(data, string(rune('0'+winner)))) != 0 {
+	data, err := s.Get(ctx, "data/x", Whole+writers)
+	if err != nil || len(data) != Whole+1+winner || len(bytes.Trim(data, string(rune('0'+winner)))) != 0 {
 		t.Errorf("%d bytes, %v, want those of writer %d", len(data), err, winner)
 	}
 	wantList(t, s, "", "", "data/x")
