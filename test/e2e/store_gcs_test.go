@@ -42,6 +42,7 @@ func TestFakeGCS(t *testing.T) {
 				return openGCS(t, f.URL, fmt.Sprintf("gs://data/folder %d/é+", n))
 			})
 			t.Run("100 writers of one key", func(t *testing.T) { racePuts(t, openGCS(t, f.URL, "gs://data/races")) })
+			t.Run("pages", func(t *testing.T) { listPages(t, openGCS(t, f.URL, "gs://data/pages"), theCounts().listed) }) // 1,000 a page
 			t.Run("uploads of one key", func(t *testing.T) { raceUploads(t, openGCS(t, f.URL, "gs://data/uploads")) })
 			t.Run("no bucket", func(t *testing.T) { gcsNoBucket(t, openGCS(t, f.URL, "gs://missing/t")) })
 		})
