@@ -69,7 +69,7 @@ func (b *bench) startEmulator(ctx context.Context, kind string) (e emulator, err
 		}
 		e = emulator{Kind: kind, URL: a.URL, Bucket: "bench", Login: []string{parts.AzuriteAccount, parts.AzuriteKey}, stop: a.Stop,
 			Options: map[string]string{"azure_storage_use_emulator": "true", "azure_storage_endpoint": a.URL}}
-		pid = a.PID
+		pid = a.PID()
 		if err := a.CreateContainer(ctx, e.Bucket); err != nil {
 			return emulator{}, errors.Join(err, a.Stop())
 		}
@@ -81,7 +81,7 @@ func (b *bench) startEmulator(ctx context.Context, kind string) (e emulator, err
 		e = emulator{Kind: kind, URL: s.URL, Bucket: s.Bucket, Login: []string{s.KeyID, s.Secret}, stop: s.Stop,
 			Options: map[string]string{"fs.s3a.access.key": s.KeyID, "fs.s3a.secret.key": s.Secret, "fs.s3a.endpoint": s.URL,
 				"fs.s3a.endpoint.region": "us-east-1", "fs.s3a.path.style.access": "true"}}
-		pid = s.Pid()
+		pid = s.PID()
 	}
 	if pin := pinned(b.brokerCPU); pin != nil { // all threads of a process that runs already
 		if text, err := exec.CommandContext(ctx, pin[0], "-a", "-c", "-p", b.brokerCPU, strconv.Itoa(pid)).CombinedOutput(); err != nil {

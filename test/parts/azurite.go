@@ -2,13 +2,8 @@ package parts
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -27,9 +22,8 @@ const (
 // An Azurite is Microsoft's emulator of Azure Blob Storage. It has no endpoint of ADLS Gen2.
 type Azurite struct {
 	URL string // of its account: http://127.0.0.1:PORT/devstoreaccount1
-	PID int
 
-	p *process
+	emulator
 }
 
 // StartAzurite starts an emulator on a free port, which keeps its objects in dir, or in its memory if dir is "". Its log is in the directory
@@ -40,38 +34,21 @@ func StartAzurite(logs, dir string) (*Azurite, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(1)
-	if err != nil {
-		return nil, err
-	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
-	log, err := os.Create(filepath.Join(logs, fmt.Sprintf("azurite-%d.log", ports[0])))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	// Its check of API versions refuses those that are newer than itself, as azblob's is.
-	cmd := exec.Command(node, filepath.Join(modules, "azurite", "dist", "src", "blob", "main.js"),
-		"--skipApiVersionCheck", "--disableTelemetry", "--silent", "--blobHost", "127.0.0.1", "--blobPort", strconv.Itoa(ports[0]))
-	if dir == "" {
-		cmd.Args = append(cmd.Args, "--inMemoryPersistence")
-	} else {
-		cmd.Args = append(cmd.Args, "--location", dir)
-	}
-	cmd.Dir = logs
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = procAttr(false)
-	p, err := startProcess(cmd)
-	if err != nil {
-		return nil, err
-	}
-	a := &Azurite{URL: "http://" + address + "/" + AzuriteAccount, PID: p.pid, p: p}
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline) && p.running(); time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", address); err == nil {
-			return a, c.Close()
+	e, err := startEmulator(part, logs, func(port string) *exec.Cmd {
+		// Its check of API versions refuses those that are newer than itself, as azblob's is.
+		cmd := exec.Command(node, filepath.Join(modules, "azurite", "dist", "src", "blob", "main.js"),
+			"--skipApiVersionCheck", "--disableTelemetry", "--silent", "--blobHost", "127.0.0.1", "--blobPort", port)
+		if dir == "" {
+			cmd.Args = append(cmd.Args, "--inMemoryPersistence")
+		} else {
+			cmd.Args = append(cmd.Args, "--location", dir)
 		}
+		return cmd
+	}, listens)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.Join(fmt.Errorf("azurite does not start%s", lastLines(log.Name(), 5)), p.kill())
+	return &Azurite{URL: "http://" + e.address + "/" + AzuriteAccount, emulator: e}, nil
 }
 
 // CreateContainer makes a container.
@@ -99,6 +76,3 @@ func (a *Azurite) SAS() (string, error) {
 	}.SignWithSharedKey(key)
 	return q.Encode(), err
 }
-
-// Stop ends the emulator.
-func (a *Azurite) Stop() error { return a.p.stop(stopTimeout) }
