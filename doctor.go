@@ -331,8 +331,12 @@ func (d *examination) service(ctx context.Context, s storage, f folder) bool {
 	if err != nil {
 		return true // the store itself will say
 	}
+	trust := "SSL_CERT_FILE"
+	if f.place.Cloud == cloud.S3 {
+		trust = "AWS_CA_BUNDLE"
+	}
 	stands := d.reachURL(ctx, *u, u.Scheme+"://"+u.Host, doctor.Endpoint{Roots: roots, Code: problem.StoreFailed, TLSCode: problem.StoreTLS,
-		Option: "the path or the endpoint of sink.storageOptions", Trust: "SSL_CERT_FILE"})
+		Option: "the path or the endpoint of sink.storageOptions", Trust: trust})
 	d.services[text] = stands
 	return stands
 }

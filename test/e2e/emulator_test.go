@@ -15,7 +15,8 @@ import (
 
 // An emulator is an object store in a process of its own, one for all tests, each of which has folders of its own there.
 type emulator struct {
-	url string // of its HTTP service, without a path
+	name string
+	url  string // of its HTTP service, without a path
 	// folder is a folder's URL, as a pipeline file has it.
 	folder func(path string) string
 	// options are the storage options of a pipeline file, for a store that is asked at url, and their names are those that Spark's users
@@ -42,9 +43,10 @@ var running []*emulator
 func onEveryEmulator(t *testing.T, test func(t *testing.T, e *emulator)) {
 	for _, e := range emulators {
 		t.Run(e.name, func(t *testing.T) {
-			e, err := e.start()
+			started, err := e.start()
 			parts.Need(t, err)
-			test(t, e)
+			started.name = e.name
+			test(t, started)
 		})
 	}
 }
