@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -163,6 +162,9 @@ func TestOutcomesAreTrue(t *testing.T) {
 			if string(there) == content(i) {
 				owner = i
 			}
+			if errors.Is(errs[i], store.ErrNotWritten) && string(there) == content(i) {
+				rt.Errorf("writer %d was told that nothing was written, and it was", i)
+			}
 			if (o == store.Unknown) != (errs[i] != nil) {
 				rt.Errorf("writer %d: outcome %v with error %v", i, o, errs[i])
 			}
@@ -180,19 +182,23 @@ func TestOutcomesAreTrue(t *testing.T) {
 
 // What was sent before a request that is denied can arrive after that answer.
 func TestNothingIsCertainAfterALostAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newFake()
-		b.plan = func(n int, _ string) error {
-			if n == 1 {
-				return faultError{lost}
-			}
-			return failWith(denied, "AccessDenied")
+	for _, last := range []kind{denied, refused} {
+		for _, first := range []fault{lost, none} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newFake()
+				b.plan = func(n int, _ string) error {
+					if n == 1 && first != none {
+						return faultError{first}
+					}
+					return failWith(last, "Code")
+				}
+				o, err := newTestStore(b).PutIfAbsent(t.Context(), "k", nil)
+				if o != store.Unknown || errors.Is(err, store.ErrNotWritten) != (first == none) || problem.Of(err) == nil {
+					t.Errorf("%v after %v: got %v, %v", last, first, o, err)
+				}
+			})
 		}
-		o, err := newTestStore(b).PutIfAbsent(t.Context(), "k", nil)
-		if o != store.Unknown || errors.Is(err, fs.ErrPermission) || problem.Of(err) == nil {
-			t.Errorf("got %v, %v, want unknown and a problem that does not match fs.ErrPermission", o, err)
-		}
-	})
+	}
 }
 
 func TestAnOutageIsAProblemThatHeals(t *testing.T) {

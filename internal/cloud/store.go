@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -102,7 +101,7 @@ func (s *Store) Put(ctx context.Context, key string, data []byte) error {
 // finds the object.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (store.Outcome, error) {
 	if err := begin(ctx, opPut, key); err != nil {
-		return store.Unknown, err
+		return store.Unknown, store.NotWritten(err)
 	}
 	r := s.do(ctx, int64(len(data)), func(a *attempt) error { return s.b.put(a, key, pieces{data}, true) })
 	switch {
@@ -112,10 +111,10 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (store
 		return store.Exists, nil
 	case r.is(exists):
 		return store.Unknown, fmt.Errorf("put %s: it is there, and an answer was lost before: it may be ours", key)
-	case r.is(denied) && r.lost:
-		return store.Unknown, &unsureError{s.explain(opPut, key, &r)}
+	case r.lost:
+		return store.Unknown, s.explain(opPut, key, &r)
 	}
-	return store.Unknown, s.explain(opPut, key, &r)
+	return store.Unknown, store.NotWritten(s.explain(opPut, key, &r))
 }
 
 // Get implements store.Store.
@@ -197,11 +196,3 @@ func (s *Store) Clean(ctx context.Context, folder string, before time.Time) (int
 
 // errClosed is the error of what is used after its end.
 func errClosed(op operation, key string) error { return fmt.Errorf("%s %s: %w", op, key, fs.ErrClosed) }
-
-// An unsureError hides that it matches fs.ErrPermission: an attempt was denied, and one before it may have been applied or may be yet.
-type unsureError struct{ denied error }
-
-func (e *unsureError) Error() string { return e.denied.Error() }
-
-// As gives the problem away.
-func (e *unsureError) As(target any) bool { return errors.As(e.denied, target) }

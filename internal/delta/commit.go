@@ -172,7 +172,8 @@ func (c *committer) put(ctx context.Context, version int64, data []byte) (ours b
 	if err := ctx.Err(); err != nil {
 		return false, notCommitted(err)
 	}
-	for sends := 0; ; sends++ {
+	unsure := false // what was sent may be there, or get there
+	for sends := 1; ; sends++ {
 		outcome, err := c.log.store.PutIfAbsent(ctx, commitKey(version), data)
 		switch outcome {
 		case store.Created:
@@ -180,22 +181,32 @@ func (c *committer) put(ctx context.Context, version int64, data []byte) (ours b
 		case store.Exists:
 			return false, nil // perhaps ours after all: catchUp looks
 		}
-		there, ours, rerr := c.readBack(ctx, version)
-		switch {
-		case rerr != nil:
-			return false, &UnknownError{version, c.t.Info.TxnID, errors.Join(err, rerr)}
-		case there:
-			return ours, nil
-		case errors.Is(err, fs.ErrPermission) && sends == 0:
-			if len(problem.Of(err)) > 0 { // of a store that knows which right is missing
-				return false, notCommitted(err)
+		if !errors.Is(err, store.ErrNotWritten) {
+			unsure = true
+			there, ours, rerr := c.readBack(ctx, version)
+			if rerr != nil {
+				return false, &UnknownError{version, c.t.Info.TxnID, errors.Join(err, rerr)}
+			} else if there {
+				return ours, nil
 			}
-			return false, notCommitted(problem.New(problem.PathNotWritable, "the table's log cannot be written: %w", err).At(c.log.where(logFolder)))
-		case sends+1 == maxSends || ctx.Err() != nil:
-			return false, &UnknownError{version, c.t.Info.TxnID, err}
 		}
-		if err := c.log.backOff(ctx, sends+1); err != nil {
+		last := sends == maxSends || ctx.Err() != nil
+		if !unsure && errors.Is(err, fs.ErrPermission) {
+			last = true
+			if len(problem.Of(err)) == 0 { // else of a store that knows which right is missing
+				err = problem.New(problem.PathNotWritable, "the table's log cannot be written: %w", err).At(c.log.where(logFolder))
+			}
+		}
+		if !last {
+			if werr := c.log.backOff(ctx, sends); werr != nil {
+				last, err = true, werr
+			}
+		}
+		switch {
+		case last && unsure:
 			return false, &UnknownError{version, c.t.Info.TxnID, err}
+		case last:
+			return false, notCommitted(err)
 		}
 	}
 }

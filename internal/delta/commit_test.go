@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -265,7 +266,46 @@ func TestOneTxnMayGoDownButNotAll(t *testing.T) {
 type refusing struct{ store.Store }
 
 func (refusing) PutIfAbsent(context.Context, string, []byte) (store.Outcome, error) {
-	return store.Unknown, &fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}
+	return store.Unknown, store.NotWritten(&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission})
+}
+
+// failing is a store whose puts fail with the errors of a row, the last one again and again.
+type failing struct {
+	store.Store
+	errs []error
+}
+
+func (f *failing) PutIfAbsent(context.Context, string, []byte) (store.Outcome, error) {
+	err := f.errs[0]
+	if len(f.errs) > 1 {
+		f.errs = f.errs[1:]
+	}
+	return store.Unknown, err
+}
+
+// A full disk refuses a commit, and its files can be removed; after one answer that was lost nothing is certain any more.
+func TestACommitIsUnknownOnlyIfItMayBeThere(t *testing.T) {
+	full, lost := store.NotWritten(syscall.ENOSPC), errors.New("reset")
+	denied := store.NotWritten(fs.ErrPermission)
+	for _, tt := range []struct {
+		errs []error
+		sure bool
+	}{
+		{[]error{full}, true},
+		{[]error{denied}, true},
+		{[]error{full, full, denied}, true},
+		{[]error{lost}, false},
+		{[]error{lost, full}, false},
+		{[]error{lost, denied}, false},
+		{[]error{full, lost, full}, false},
+	} {
+		l := Open(&failing{store.NewMemory(nil), tt.errs}, testOptions())
+		_, err := l.Commit(ctx, appendOf(must[*Snapshot](t)(l.Snapshot(ctx)), "app", 0))
+		var unknown *UnknownError
+		if errors.Is(err, ErrNotCommitted) != tt.sure || errors.As(err, &unknown) == tt.sure {
+			t.Errorf("%v: got %v", tt.errs, err)
+		}
+	}
 }
 
 func TestALogThatMayNotBeWrittenIsNotCommittedTo(t *testing.T) {

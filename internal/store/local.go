@@ -75,18 +75,21 @@ func (l *Local) Put(ctx context.Context, key string, data []byte) error {
 
 // PutIfAbsent implements Store.
 func (l *Local) PutIfAbsent(ctx context.Context, key string, data []byte) (Outcome, error) {
+	const verb = "put if absent"
 	t, err := l.whole(ctx, key, data)
 	if err != nil {
-		return Unknown, failed("put if absent", key, err)
+		return Unknown, NotWritten(failed(verb, key, err))
 	}
 	outcome, err := t.publish()
 	t.remove()
-	if err == nil {
-		// Also after Exists: whoever made the object may have died before its folder was synced, and the caller relies on it from now on.
-		err = syncDir(filepath.Dir(t.final))
+	if err = failed(verb, key, err); errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) {
+		return Unknown, NotWritten(err) // others may be a network's
+	} else if err != nil {
+		return Unknown, err
 	}
-	if err != nil {
-		return Unknown, failed("put if absent", key, err)
+	// Also after Exists: whoever made the object may have died before its folder was synced, and the caller relies on it from now on.
+	if err := syncDir(filepath.Dir(t.final)); err != nil {
+		return Unknown, failed(verb, key, err)
 	}
 	return outcome, nil
 }

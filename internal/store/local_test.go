@@ -201,6 +201,15 @@ func TestLackOfPermissionIsTold(t *testing.T) {
 	}
 }
 
+// What fails before the object has its name has written nothing: a disk that is full, a folder that cannot be made.
+func TestAPutThatFailsBeforeItsNameWritesNothing(t *testing.T) {
+	l := newLocal(t, t.TempDir())
+	must(t, l.Put(ctx, "object", nil))
+	if o, err := l.PutIfAbsent(ctx, "object/below", nil); o != Unknown || !errors.Is(err, ErrNotWritten) {
+		t.Errorf("got %v, %v, want ErrNotWritten", o, err)
+	}
+}
+
 // The two ways to give a file its name only once, and what NFS makes of the first.
 func TestPublishNeverReplaces(t *testing.T) {
 	dir := t.TempDir()

@@ -69,7 +69,7 @@ func (m *Memory) Put(ctx context.Context, key string, data []byte) error {
 // PutIfAbsent implements Store.
 func (m *Memory) PutIfAbsent(ctx context.Context, key string, data []byte) (Outcome, error) {
 	if err := ready(ctx, key); err != nil {
-		return Unknown, failed("put if absent", key, err)
+		return Unknown, NotWritten(failed("put if absent", key, err))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

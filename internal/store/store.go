@@ -36,6 +36,17 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
+// ErrNotWritten: it is certain that a PutIfAbsent wrote nothing, and never will.
+var ErrNotWritten = errors.New("nothing was written")
+
+// NotWritten marks an error as ErrNotWritten and keeps its text.
+func NotWritten(err error) error { return &notWritten{err} }
+
+type notWritten struct{ error }
+
+func (e *notWritten) Unwrap() error        { return e.error }
+func (e *notWritten) Is(target error) bool { return target == ErrNotWritten }
+
 // ErrTooLarge: the object is larger than the limit that Get was given.
 var ErrTooLarge = errors.New("object is larger than the limit")
 
@@ -57,9 +68,8 @@ type Store interface {
 	// Put writes an object, or replaces it whole: a reader sees the old bytes or the new. It is durable when Put returns nil.
 	Put(ctx context.Context, key string, data []byte) error
 	// PutIfAbsent writes an object that is not there yet, whole and durable. Of any number of writers of one key exactly one gets Created.
-	// With Unknown the error says why, and only if it matches fs.ErrPermission or fs.ErrInvalid is it certain that nothing was or will be
-	// written; with Created and Exists it is nil. A store that is not sure who wrote what is there says Unknown, even if the bytes are
-	// the caller's.
+	// With Unknown the error says why, and only if it matches ErrNotWritten is it certain that nothing was or will be written; with Created
+	// and Exists it is nil. A store that is not sure who wrote what is there says Unknown, even if the bytes are the caller's.
 	PutIfAbsent(ctx context.Context, key string, data []byte) (Outcome, error)
 	// Create begins an object that is written as a stream. Its key must be new: nothing else ever writes it.
 	Create(ctx context.Context, key string) (Upload, error)

@@ -222,8 +222,8 @@ func noKeys(t *testing.T, s store.Store) {
 		if err := s.Put(ctx, key, nil); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("put %q: got %v, want fs.ErrInvalid", key, err)
 		}
-		if o, err := s.PutIfAbsent(ctx, key, nil); o != store.Unknown || !errors.Is(err, fs.ErrInvalid) {
-			t.Errorf("put if absent %q: got %v, %v, want fs.ErrInvalid", key, o, err)
+		if o, err := s.PutIfAbsent(ctx, key, nil); o != store.Unknown || !errors.Is(err, fs.ErrInvalid) || !errors.Is(err, store.ErrNotWritten) {
+			t.Errorf("put if absent %q: got %v, %v, want fs.ErrInvalid and store.ErrNotWritten", key, o, err)
 		}
 		if _, err := s.Create(ctx, key); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("create %q: got %v, want fs.ErrInvalid", key, err)
@@ -472,6 +472,9 @@ func cancelled(t *testing.T, s store.Store) {
 	check("put", s.Put(done, "new", nil))
 	_, err = s.PutIfAbsent(done, "new", nil)
 	check("put if absent", err)
+	if !errors.Is(err, store.ErrNotWritten) {
+		t.Errorf("put if absent: got %v, want store.ErrNotWritten", err)
+	}
 	_, err = s.Create(done, "new")
 	check("create", err)
 	_, err = s.Get(done, "k", 9)
