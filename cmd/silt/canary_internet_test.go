@@ -254,8 +254,10 @@ func (n *internet) token(a answers, r *http.Request, echo string, asJSON func(in
 		asJSON(200, map[string]any{"authorization_endpoint": tenant + "/oauth2/v2.0/authorize", "token_endpoint": tenant + "/oauth2/v2.0/token", "issuer": tenant + "/v2.0"})
 	case a.token > 0:
 		asJSON(a.token, map[string]any{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided. " + echo})
+	case r.URL.Path == "/container":
+		asJSON(200, map[string]any{"AccessKeyId": "ASIAX", "SecretAccessKey": a.session[0], "Token": a.session[1], "Expiration": "2099-01-01T00:00:00Z"})
 	default:
-		asJSON(200, map[string]any{"access_token": a.accessToken, "token_type": "Bearer", "expires_in": 3600, "expires_on": "4070908800"})
+		asJSON(200, map[string]any{"access_token": a.accessToken, "issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "token_type": "Bearer", "expires_in": 3600, "expires_on": "4070908800"})
 	}
 }
 

@@ -195,6 +195,13 @@ func (c *canary) user(where string) string {
 	return string(text)
 }
 
+// workload is the file of a workload identity, whose own token is in another file.
+func (c *canary) workload(tokenFile string) string {
+	text, _ := json.Marshal(map[string]any{"type": "external_account", "audience": "//iam.googleapis.com/projects/1/pool", "token_url": "https://identity.example/token",
+		"subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "credential_source": map[string]string{"file": tokenFile}})
+	return string(text)
+}
+
 // refusals are what stores answer that have nothing good to say, with the code of silt's error.
 var refusals = []struct {
 	status int
@@ -270,42 +277,66 @@ func (c *canary) planted(n int, options map[string]any) plantedOptions {
 
 // environment plants in the standard variables of the clouds, and in the files that they name.
 func (c *canary) environment() {
+	container := map[string]any{"fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider"}
 	tokenFile := func(where string) string { return writeFile(c.T, filepath.Join(c.dir, where), c.g.word(where)) }
 	for _, tt := range []struct {
-		name  string
-		place cloud.Cloud
-		env   map[string]string
-		a     answers
+		name    string
+		place   cloud.Cloud
+		env     map[string]string
+		a       answers
+		options map[string]any // nil: the command has no pipeline file
 	}{
 		{"AWS_SECRET_ACCESS_KEY", cloud.S3, map[string]string{"AWS_ACCESS_KEY_ID": c.g.word("AWS_ACCESS_KEY_ID"),
-			"AWS_SECRET_ACCESS_KEY": c.g.text("AWS_SECRET_ACCESS_KEY"), "AWS_SESSION_TOKEN": c.g.word("AWS_SESSION_TOKEN")}, answers{}},
+			"AWS_SECRET_ACCESS_KEY": c.g.text("AWS_SECRET_ACCESS_KEY"), "AWS_SESSION_TOKEN": c.g.word("AWS_SESSION_TOKEN")}, answers{}, nil},
 		{"AWS_SHARED_CREDENTIALS_FILE", cloud.S3, map[string]string{"AWS_SHARED_CREDENTIALS_FILE": writeFile(c.T, filepath.Join(c.dir, "credentials"),
 			"[default]\naws_access_key_id = "+c.g.word("a profile's id")+"\naws_secret_access_key = "+c.g.word("a profile's key")+"\naws_session_token = "+
-				c.g.word("a profile's token")+"\n")}, answers{}},
+				c.g.word("a profile's token")+"\n")}, answers{}, nil},
 		{"AWS_WEB_IDENTITY_TOKEN_FILE", cloud.S3, map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": tokenFile("AWS_WEB_IDENTITY_TOKEN_FILE"),
-			"AWS_ROLE_ARN": "arn:aws:iam::1:role/canary"}, answers{session: [2]string{c.g.word("a role's key"), c.g.word("a role's token")}}},
-		{"AZURE_STORAGE_KEY", cloud.Azure, map[string]string{"AZURE_STORAGE_KEY": c.g.key("AZURE_STORAGE_KEY")}, answers{}},
-		{"AZURE_STORAGE_ACCOUNT_KEY", cloud.Azure, map[string]string{"AZURE_STORAGE_ACCOUNT_KEY": c.g.key("AZURE_STORAGE_ACCOUNT_KEY")}, answers{}},
-		{"AZURE_STORAGE_SAS_TOKEN", cloud.Azure, map[string]string{"AZURE_STORAGE_SAS_TOKEN": c.sas("AZURE_STORAGE_SAS_TOKEN")}, answers{}},
+			"AWS_ROLE_ARN": "arn:aws:iam::1:role/canary"}, answers{session: [2]string{c.g.word("a role's key"), c.g.word("a role's token")}}, nil},
+		{"AWS_CONTAINER_AUTHORIZATION_TOKEN", cloud.S3, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "https://identity.example/container",
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN": c.g.word("AWS_CONTAINER_AUTHORIZATION_TOKEN")},
+			answers{session: [2]string{c.g.word("a container's key"), c.g.word("a container's token")}}, container},
+		{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", cloud.S3, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "https://identity.example/container",
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": tokenFile("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")},
+			answers{session: [2]string{c.g.word("another container's key"), c.g.word("another container's token")}}, container},
+		{"AZURE_STORAGE_KEY", cloud.Azure, map[string]string{"AZURE_STORAGE_KEY": c.g.key("AZURE_STORAGE_KEY")}, answers{}, nil},
+		{"AZURE_STORAGE_ACCOUNT_KEY", cloud.Azure, map[string]string{"AZURE_STORAGE_ACCOUNT_KEY": c.g.key("AZURE_STORAGE_ACCOUNT_KEY")}, answers{}, nil},
+		{"AZURE_STORAGE_SAS_TOKEN", cloud.Azure, map[string]string{"AZURE_STORAGE_SAS_TOKEN": c.sas("AZURE_STORAGE_SAS_TOKEN")}, answers{}, nil},
 		{"AZURE_CLIENT_SECRET", cloud.Azure, map[string]string{"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant",
-			"AZURE_CLIENT_SECRET": c.g.text("AZURE_CLIENT_SECRET")}, answers{accessToken: c.g.word("AZURE_CLIENT_SECRET's token")}},
+			"AZURE_CLIENT_SECRET": c.g.text("AZURE_CLIENT_SECRET")}, answers{accessToken: c.g.word("AZURE_CLIENT_SECRET's token")}, nil},
 		{"AZURE_FEDERATED_TOKEN_FILE", cloud.Azure, map[string]string{"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant",
-			"AZURE_FEDERATED_TOKEN_FILE": tokenFile("AZURE_FEDERATED_TOKEN_FILE")}, answers{accessToken: c.g.word("AZURE_FEDERATED_TOKEN_FILE's token")}},
+			"AZURE_FEDERATED_TOKEN_FILE": tokenFile("AZURE_FEDERATED_TOKEN_FILE")}, answers{accessToken: c.g.word("AZURE_FEDERATED_TOKEN_FILE's token")}, nil},
 		{"GOOGLE_APPLICATION_CREDENTIALS", cloud.GCS, map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": writeFile(c.T, filepath.Join(c.dir, "google.json"),
-			c.serviceAccount("GOOGLE_APPLICATION_CREDENTIALS"))}, answers{accessToken: c.g.word("GOOGLE_APPLICATION_CREDENTIALS' token")}},
-		{"AWS_ENDPOINT_URL_S3", cloud.S3, map[string]string{"AWS_ENDPOINT_URL_S3": "https://key:" + c.g.word("AWS_ENDPOINT_URL_S3") + "@s3.eu-west-1.amazonaws.com"}, answers{}},
-		{"STORAGE_EMULATOR_HOST", cloud.GCS, map[string]string{"STORAGE_EMULATOR_HOST": "https://key:" + c.g.word("STORAGE_EMULATOR_HOST") + "@storage.googleapis.com"}, answers{}},
+			c.serviceAccount("GOOGLE_APPLICATION_CREDENTIALS"))}, answers{accessToken: c.g.word("GOOGLE_APPLICATION_CREDENTIALS' token")}, nil},
+		{"GOOGLE_APPLICATION_CREDENTIALS, a workload's", cloud.GCS, map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": writeFile(c.T,
+			filepath.Join(c.dir, "workload.json"), c.workload(tokenFile("a workload's token")))}, answers{accessToken: c.g.word("a workload's access token")}, nil},
+		{"AWS_ENDPOINT_URL_S3", cloud.S3, map[string]string{"AWS_ENDPOINT_URL_S3": "https://key:" + c.g.word("AWS_ENDPOINT_URL_S3") + "@s3.eu-west-1.amazonaws.com"}, answers{}, nil},
+		{"STORAGE_EMULATOR_HOST", cloud.GCS, map[string]string{"STORAGE_EMULATOR_HOST": "https://key:" + c.g.word("STORAGE_EMULATOR_HOST") + "@storage.googleapis.com"}, answers{}, nil},
 	} {
 		for _, status := range []int{403, 401} {
 			a := tt.a
 			a.store, a.code = status, refusals[map[int]int{403: 0, 401: 1}[status]].codes[tt.place]
 			c.g.fresh = slices.Clone(envValues(c.g, tt.name, tt.env, a))
-			c.try(trial{name: fmt.Sprintf("%s, status %d", tt.name, status), args: history, env: tt.env, want: "E", table: canaryPlaces[tt.place], answers: a})
+			t := trial{name: fmt.Sprintf("%s, status %d", tt.name, status), args: history, env: tt.env, want: "E", answers: a}
+			if !strings.Contains(tt.name, "ENDPOINT") && !strings.Contains(tt.name, "HOST") { // which are refused
+				t.reaches = endpoints[tt.place]
+			}
+			c.try(t.on(tt.place, tt.options))
 		}
-		if strings.Contains(tt.name, "TOKEN_FILE") || strings.Contains(tt.name, "CLIENT") || strings.Contains(tt.name, "GOOGLE") {
-			c.try(trial{name: tt.name + ", no token", args: history, env: tt.env, want: "E", table: canaryPlaces[tt.place], answers: answers{token: 400}})
+		if strings.Contains(tt.name, "TOKEN_FILE") || strings.Contains(tt.name, "CONTAINER") || strings.Contains(tt.name, "CLIENT") || strings.Contains(tt.name, "GOOGLE") {
+			c.try(trial{name: tt.name + ", no token", args: history, env: tt.env, want: "E", answers: answers{token: 400}}.on(tt.place, tt.options))
 		}
 	}
+}
+
+// on is the trial with a table of a cloud: in a pipeline file with options, or on the command line if they are nil.
+func (t trial) on(place cloud.Cloud, options map[string]any) trial {
+	if options == nil {
+		t.table = canaryPlaces[place]
+	} else {
+		t.file = pipelineFile{"sink": sink(canaryPlaces[place], options)}
+	}
+	return t
 }
 
 // envValues are the plants of one row of environment.

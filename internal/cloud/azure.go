@@ -33,7 +33,7 @@ var _ backend = (*azure)(nil)
 
 // newAzure returns the place as a backend. It sends nothing yet.
 func newAzure(_ context.Context, c azureConfig, env Env) (backend, error) {
-	a := &azure{config: c, send: env.Transport, now: env.now, quote: quoter{env.Secrets, c.login.tokenFile}}
+	a := &azure{config: c, send: env.Transport, now: env.now, quote: quoter{env.Secrets, []string{c.login.tokenFile}}}
 	if a.send == nil {
 		a.send = newTransport()
 	}

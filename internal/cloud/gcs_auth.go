@@ -177,6 +177,7 @@ type gcsWatch struct {
 	base  http.RoundTripper
 	quote quoter
 
+	sent   *http.Request
 	err    error
 	status int
 	header http.Header
@@ -184,7 +185,7 @@ type gcsWatch struct {
 }
 
 func (w *gcsWatch) RoundTrip(req *http.Request) (*http.Response, error) {
-	w.err, w.status, w.body = nil, 0, nil
+	w.sent, w.err, w.status, w.body = req, nil, 0, nil
 	resp, err := w.base.RoundTrip(req.WithContext(w.ctx))
 	if err != nil {
 		w.err = err
@@ -205,13 +206,13 @@ func (w *gcsWatch) explain(err error, name string, now time.Time) error {
 		return w.ctx.Err()
 	}
 	e := &gcsTokenError{}
-	why := w.quote.text(err.Error(), nil)
+	why := w.quote.text(err.Error(), w.sent)
 	switch {
 	case w.err != nil:
 		if e.failure = unanswered(w.err); e.failure.kind == transient {
 			e.failure.kind = refused // to ask for a token changes nothing
 		}
-		why = "no answer of the token server: " + w.quote.text(withoutURL(w.err).Error(), nil)
+		why = "no answer of the token server: " + w.quote.text(withoutURL(w.err).Error(), w.sent)
 	case w.status >= 500 || w.status == http.StatusTooManyRequests || w.status == http.StatusRequestTimeout:
 		e.failure = failure{kind: refused, after: retryAfter(w.header, now)}
 		why = fmt.Sprintf("the token server answers with status %d", w.status)
@@ -233,9 +234,9 @@ func (w *gcsWatch) oauthError() (code, text string) {
 	}
 	if json.Unmarshal(w.body, &oauth) == nil && oauth.Error != "" {
 		if oauth.Description == "" {
-			return oauth.Error, w.quote.text(oauth.Error, nil)
+			return oauth.Error, w.quote.text(oauth.Error, w.sent)
 		}
-		return oauth.Error, w.quote.text(oauth.Error+": "+oauth.Description, nil)
+		return oauth.Error, w.quote.text(oauth.Error+": "+oauth.Description, w.sent)
 	}
 	var iam struct {
 		Error struct {
@@ -243,7 +244,7 @@ func (w *gcsWatch) oauthError() (code, text string) {
 		}
 	}
 	if json.Unmarshal(w.body, &iam) == nil && iam.Error.Message != "" {
-		return iam.Error.Status, w.quote.text(iam.Error.Message, nil)
+		return iam.Error.Status, w.quote.text(iam.Error.Message, w.sent)
 	}
 	return "", fmt.Sprintf("the token server answers with status %d", w.status)
 }

@@ -1,7 +1,9 @@
 package cloud
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode"
 
@@ -16,8 +18,8 @@ const maxQuote = 300
 // cut, since of half a secret nobody can tell that it is one.
 type quoter struct {
 	secrets *secret.Scrubber // may be nil
-	// tokenFile has a token that somebody renews, and that is sent to log in; "" is none.
-	tokenFile string
+	// tokenFiles have tokens that somebody renews, and that are sent to log in; "" is none.
+	tokenFiles []string
 }
 
 // text quotes an answer to a request, which may be nil. Servers repeat what they do not understand: what the request logged in with is
@@ -31,9 +33,16 @@ func (q quoter) text(said string, sent *http.Request) string {
 		_, credentials, _ := strings.Cut(sent.Header.Get("Authorization"), " ")
 		of.Add(secret.New(credentials))
 		of.Add(secret.New(sent.Header.Get("X-Amz-Security-Token")))
+		form := formOf(sent)
+		for _, name := range []string{"subject_token", "assertion", "client_assertion"} { // RFC 8693, RFC 7523
+			of.Add(secret.New(form.Get(name)))
+		}
 	}
-	if q.tokenFile != "" {
-		if token, err := option.ReadFile(q.tokenFile, maxToken); err == nil {
+	for _, file := range q.tokenFiles {
+		if file == "" {
+			continue
+		}
+		if token, err := option.ReadFile(file, maxToken); err == nil {
 			of.Add(secret.New(strings.TrimSpace(string(token))))
 		}
 	}
@@ -46,6 +55,24 @@ func (q quoter) text(said string, sent *http.Request) string {
 		said = strings.ToValidUTF8(said[:maxQuote], "") + "…"
 	}
 	return said
+}
+
+// formOf is the form that a request sent, if it was one and can be read again.
+func formOf(r *http.Request) url.Values {
+	if r.GetBody == nil || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return nil
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
+	if err != nil {
+		return nil
+	}
+	form, _ := url.ParseQuery(string(text)) // what it could read
+	return form
 }
 
 // line quotes the first line of an answer.

@@ -38,6 +38,7 @@ type s3Login struct {
 
 func newS3Login(ctx context.Context, c s3Config, env Env) (*s3Login, error) {
 	l := &s3Login{config: c, env: env}
+	env.tell(secret.New(env.variable(containerToken)))
 	var err error
 	l.provider, err = l.build(ctx)
 	return l, err
@@ -61,7 +62,9 @@ func (l *s3Login) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 // quote quotes the services that give credentials.
-func (l *s3Login) quote() quoter { return quoter{l.env.Secrets, l.tokenFile()} }
+func (l *s3Login) quote() quoter {
+	return quoter{l.env.Secrets, []string{l.tokenFile(), l.env.variable(containerTokenFile)}}
+}
 
 // tokenFile is the file of the web identity's token, if there is one.
 func (l *s3Login) tokenFile() string {
@@ -200,6 +203,12 @@ func (l *s3Login) webIdentity(ctx context.Context) (aws.CredentialsProvider, err
 	}), nil
 }
 
+// The variables of what a container logs in with to its agent. The SDK reads them, too.
+const (
+	containerToken     = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+	containerTokenFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+)
+
 // containerHosts are those that may be asked for the credentials of a container by http (AWS SDKs, "Container credential provider").
 var containerHosts = []string{"169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 
@@ -222,8 +231,8 @@ func (l *s3Login) instance() (aws.CredentialsProvider, error) {
 	}
 	return endpointcreds.New(full, func(o *endpointcreds.Options) {
 		o.Retryer, o.HTTPClient = aws.NopRetryer{}, credentialsClient(l.env)
-		o.AuthorizationToken = l.env.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-		if file := l.env.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); file != "" {
+		o.AuthorizationToken = l.env.variable(containerToken)
+		if file := l.env.variable(containerTokenFile); file != "" {
 			o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {
 				text, err := option.ReadFile(file, maxToken)
 				return strings.TrimSpace(string(text)), err
