@@ -104,8 +104,9 @@ func (d *examination) kafka(ctx context.Context, s sections) {
 	}
 	brokers := strings.Join(s.kafka.Brokers, ", ")
 	if !reached {
-		d.skip("no broker can be reached", "login", brokers)
-		d.skipTopics(s, "no broker can be reached")
+		const why = "no broker can be reached"
+		d.skip(why, "login", brokers)
+		d.skipTopics(s, why)
 		return
 	}
 	any, err := kafka.ConnectAny(ctx, s.kafka, d.o.Log)
@@ -126,9 +127,13 @@ func (d *examination) kafka(ctx context.Context, s sections) {
 	d.group(ctx, s)
 }
 
+// skipTopics skips the topics and the consumer group, which take a login.
 func (d *examination) skipTopics(s sections, why string) {
 	for _, topic := range s.kafka.Topics {
 		d.skip(why, "topic", topic)
+	}
+	if group := s.kafka.Group(d.p.Name); group != "" {
+		d.skip(why, "group", group)
 	}
 }
 
@@ -156,19 +161,22 @@ func (d *examination) topic(ctx context.Context, s sections, topic string) {
 
 // group looks whether offsets may be published. That they may not is no failure: the query never needs them.
 func (d *examination) group(ctx context.Context, s sections) {
+	group := s.kafka.Group(d.p.Name)
+	if group == "" {
+		return
+	}
 	client, err := kafka.ConnectAny(ctx, s.kafka, d.o.Log)
 	if err != nil {
-		return // the login was fine a moment ago; the topics' findings tell what is wrong
+		d.skip("no broker can be asked any more", "group", group) // the topics' findings tell what is wrong
+		return
 	}
 	defer client.Close()
-	group, may, known, err := client.MayPublish(ctx, d.p.Name)
+	may, known, err := client.MayPublish(ctx, group)
 	f := doctor.Finding{Check: "group", Subject: group, Detail: "offsets may be published to the consumer group"}
 	switch {
 	case err != nil:
 		f = doctor.Wrong("group", group, err)
 		f.Status = doctor.Warning
-	case group == "":
-		return
 	case !known:
 		f.Detail = "the broker does not say whether offsets may be published to the consumer group"
 	case !may:
@@ -255,6 +263,7 @@ func (d *examination) reachURL(ctx context.Context, u url.URL, name string, e do
 			e.Port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 		}
 		if !d.reach(ctx, e) {
+			d.skip("it cannot be reached", "clock", name)
 			return false
 		}
 	}
@@ -276,14 +285,19 @@ func dateClient(roots *x509.CertPool) *http.Client {
 
 // places looks at the stores of table and checkpoint, and at what is there.
 func (d *examination) places(ctx context.Context, s sections) {
+	const why = "its store cannot be used"
 	if files := d.place(ctx, s.storage, s.storage.table, "_delta_log/", "sink.delta.path"); files != nil {
 		d.found(tableFinding(ctx, d.p.Table.String(), delta.Open(files, delta.Options{Log: cmp.Or(d.o.Log, slog.New(slog.DiscardHandler))})))
+	} else {
+		d.skip(why, "table", d.p.Table.String())
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	if logs := d.place(ctx, s.storage, s.storage.checkpoint, "", "checkpointLocation"); logs != nil {
 		d.found(checkpointFinding(ctx, d.p.Checkpoint.String(), logs))
+	} else {
+		d.skip(why, "checkpoint", d.p.Checkpoint.String())
 	}
 }
 

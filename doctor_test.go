@@ -83,8 +83,16 @@ func TestDoctorGoesOnWithWhatDoesNotDependOnAFailure(t *testing.T) {
 			want: []string{"ok registry", "warning schema the newest record"}},
 		{name: "an unknown topic does not hide the registry", set: []string{"source.kafka.subscribe=Clicks"}, schemas: schemas, want: []string{
 			`failed topic unknown topic "Clicks"; did you mean "clicks"?`, "ok registry", "skipped schema the topic cannot be read"}},
-		{name: "a broker that is not there does not hide the registry", set: []string{"source.kafka.kafka.bootstrap.servers=127.0.0.1:1"}, schemas: schemas,
-			want: []string{"failed tcp", "skipped login", "skipped topic", "ok registry", "skipped schema"}},
+		{name: "a broker that is not there does not hide the registry", more: "name: q", set: []string{"source.kafka.kafka.bootstrap.servers=127.0.0.1:1"}, schemas: schemas,
+			want: []string{"failed tcp", "skipped login", "skipped topic", "skipped group no broker can be reached", "ok registry", "skipped schema"}},
+		{name: "without a name there is no group to look at", set: []string{"source.kafka.kafka.bootstrap.servers=127.0.0.1:1"}, schemas: schemas,
+			want: []string{"skipped topic no broker can be reached\nok dns"}},
+		{name: "a registry that is not there", more: "name: q", set: []string{"registry.schema.registry.url=http://127.0.0.1:1"}, want: []string{
+			"ok group", "failed tcp", "skipped clock it cannot be reached", "skipped registry", "skipped schema"}},
+		{name: "stores that are not there", schemas: schemas, set: []string{"sink.delta.path=s3://bucket/t", "checkpointLocation=s3://bucket/c",
+			"sink.storageOptions.fs.s3a.endpoint=http://127.0.0.1:1", "sink.storageOptions.aws_skip_signature=true"}, want: []string{
+			"ok registry", "failed tcp", "skipped clock", "skipped store its service cannot be reached", "skipped table its store cannot be used",
+			"skipped store", "skipped checkpoint its store cannot be used"}},
 		{name: "the registry refuses the login", schemas: map[string]string{"types": "401"}, want: []string{
 			"ok topic", "failed registry", "skipped schema the registry does not let silt in"}},
 		{name: "wrong options are all there is to see", more: "trigger: {availableNow: perhaps}", schemas: schemas,

@@ -71,12 +71,12 @@ func NewSource(c *Client, config SourceConfig) *Source {
 		s.jitter = rand.Float64
 	}
 	s.free.limit = s.maxBatch
-	s.group = c.opts.group(config.QueryName)
+	s.group = c.opts.Group(config.QueryName)
 	return s
 }
 
-// group is the consumer group to which a query publishes its offsets, "" if to none.
-func (o Options) group(queryName string) string {
+// Group is the consumer group to which a query of this name publishes its offsets, "" if to none.
+func (o Options) Group(queryName string) string {
 	if o.GroupID != "" || queryName == "" {
 		return o.GroupID
 	}
