@@ -25,16 +25,24 @@ var defaultConfigs = []string{"pipeline.yaml", "demo/pipeline.yaml"}
 
 // pipeline loads the file.
 func (f clusterFlags) pipeline(a *app) (*config.Pipeline, error) {
-	if f.Config != "" {
-		return a.load(f.Config, f.Set)
-	}
-	for _, name := range defaultConfigs {
-		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			return a.load(name, f.Set)
-		}
+	if name := orDefaultConfig(f.Config); name != "" {
+		return a.load(name, f.Set)
 	}
 	return nil, problem.New(problem.Usage, "no pipeline file says where broker and registry are").
 		Fix("name it: -c FILE; without it silt looks for %s", strings.Join(defaultConfigs, " and "))
+}
+
+// orDefaultConfig returns the pipeline file that was named, else a default one that is there, else "".
+func orDefaultConfig(named string) string {
+	if named != "" {
+		return named
+	}
+	for _, name := range defaultConfigs {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			return name
+		}
+	}
+	return ""
 }
 
 // dryRunFlag is embedded in every command that changes something.

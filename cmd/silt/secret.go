@@ -20,13 +20,13 @@ type secretCmd struct {
 
 // scopeFlags say which scopes there are beside the user's own.
 type scopeFlags struct {
-	Config string `short:"c" placeholder:"FILE" env:"SILT_CONFIG" help:"A pipeline file that declares scopes, beside those of the user's own file."`
+	Config string `short:"c" placeholder:"FILE" env:"SILT_CONFIG" help:"A pipeline file that declares scopes, beside those of the user's own file; by default pipeline.yaml, else demo/pipeline.yaml, if there is one."`
 }
 
 // scopes makes the scopes of the pipeline file, if there is one, and of the user's own. No reference of the file is resolved but those of
 // its scopes.
 func (f scopeFlags) scopes(a *app) (*scope.Set, error) {
-	return silt.LoadScopes(f.Config, a.configOptions(), a.scopeOptions())
+	return silt.LoadScopes(orDefaultConfig(f.Config), a.configOptions(), a.scopeOptions())
 }
 
 // secretName is the argument SCOPE/KEY, and whatever somebody wrote after it.
@@ -41,8 +41,12 @@ func (n secretName) Validate() error {
 		return problem.New(problem.Usage, "there is more than SCOPE/KEY; a secret on the command line is seen by every process of the machine").
 			Fix("give the value on standard input: silt secret set %s < FILE", n.Name)
 	}
-	if scope, key, ok := strings.Cut(n.Name, "/"); !ok || scope == "" || key == "" {
+	e := n.edit(false)
+	if e.Scope == "" || e.Key == "" {
 		return problem.New(problem.Usage, "the name of a secret is SCOPE/KEY").Fix("for example: silt secret set confluentTest/api-key")
+	}
+	if p := e.Check(); p != nil {
+		return p
 	}
 	return nil
 }

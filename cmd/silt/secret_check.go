@@ -38,6 +38,9 @@ func (c *secretCheckCmd) Run(a *app) error {
 			bad++
 			status = a.secrets.String(r.Problem.Message)
 			e.Problem, e.Hint = status, a.secrets.String(r.Problem.Hint)
+			if e.Hint != "" {
+				status += " -> " + e.Hint
+			}
 		}
 		list = append(list, e)
 		table.Row(r.Where.String(), r.Option, r.Text, status)

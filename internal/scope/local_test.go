@@ -44,7 +44,7 @@ func TestTheLocalStoreKeepsSecrets(t *testing.T) {
 	for _, e := range [][2]string{
 		{"confluentTest/api-key", "first"},
 		{"confluenttest/api-key", canary}, // the same scope
-		{"confluentTest/a/b c", "line\nbreak\n"},
+		{"confluentTest/a/b-c", "line\nbreak\n"},
 		{"adls/key", "k"},
 	} {
 		scope, key, _ := strings.Cut(e[0], "/")
@@ -53,14 +53,14 @@ func TestTheLocalStoreKeepsSecrets(t *testing.T) {
 		}
 	}
 	s := localSet(t, file, Env{})
-	for name, want := range map[string]string{"CONFLUENTTEST/api-key": canary, "confluentTest/a/b c": "line\nbreak\n", "adls/key": "k"} {
+	for name, want := range map[string]string{"CONFLUENTTEST/api-key": canary, "confluentTest/a/b-c": "line\nbreak\n", "adls/key": "k"} {
 		scope, key, _ := strings.Cut(name, "/")
 		if got, p := s.Secret(t.Context(), scope, key); got != want || p != nil {
 			t.Errorf("%s: got %q, %v", name, got, p)
 		}
 	}
 	listed, err := s.List(t.Context(), "")
-	if got := fmt.Sprint(listed); err != nil || got != fmt.Sprintf("[{adls the local store %s [key] <nil>} {confluentTest the local store %[1]s [a/b c api-key] <nil>}]", file) {
+	if got := fmt.Sprint(listed); err != nil || got != fmt.Sprintf("[{adls the local store %s [key] <nil>} {confluentTest the local store %[1]s [a/b-c api-key] <nil>}]", file) {
 		t.Errorf("got %s, %v", got, err)
 	}
 
@@ -284,13 +284,17 @@ func TestOnlyTheLocalStoreIsChanged(t *testing.T) {
 		"scopes.d.dir: /run/secrets", "scopes.e.env: CONFLUENT_")
 	for name, want := range map[string]string{
 		"kv/k": "az keyvault secret set --vault-name confluenttest --name k", "v/app#f": "vault kv patch -mount=secret app f=-",
-		"d/k": "write the file " + filepath.Join("/run/secrets", "k"), "e/api-key": "CONFLUENT_API_KEY", "bad scope/k": "", "s/": "", "s/a\x00b": "",
+		"d/k": "write the file " + filepath.Join("/run/secrets", "k"), "e/api-key": "CONFLUENT_API_KEY", "bad scope/k": "", "s/": "", "s/a\x00b": "", "s/a}b": "",
+		"s/k=" + canary: "silt secret set s/KEY < FILE", "v/k=" + canary: "silt secret set v/KEY < FILE",
 	} {
 		scope, key, _ := strings.Cut(name, "/")
 		err := put(s, scope, key, canary)
 		p := problem.Of(err)
 		if len(p) != 1 || p[0].Code != problem.Usage || !strings.Contains(p[0].Hint, want) {
 			t.Errorf("%s: got %v", name, err)
+		}
+		if strings.Contains(fmt.Sprint(err), canary) {
+			t.Errorf("%s: the value is told", name)
 		}
 		if err := s.Delete(Edit{Scope: scope, Key: key}); err == nil {
 			t.Errorf("%s was deleted", name)

@@ -13,7 +13,10 @@ import (
 // maxScopeName is the longest name of a scope, and of a key in the local store; the first is Databricks' limit.
 const maxScopeName = 128
 
-var scopeName = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,128}$`)
+var (
+	scopeName = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,128}$`)
+	keyName   = regexp.MustCompile(`^[A-Za-z0-9._@/-]{1,128}$`)
+)
 
 func validScope(name string) bool { return scopeName.MatchString(name) }
 

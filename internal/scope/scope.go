@@ -200,8 +200,10 @@ func (s *Set) find(name string) (*declared, *problem.Problem) {
 		return d, nil
 	}
 	var problemOfLocal error
+	known := s.names()
 	if s.local != nil && s.local.exists() {
 		names, err := s.local.scopes()
+		known = append(known, names...)
 		if i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) }); i >= 0 {
 			return &declared{names[i], s.local.scope(names[i])}, nil
 		}
@@ -210,7 +212,7 @@ func (s *Set) find(name string) (*declared, *problem.Problem) {
 	p := problem.New(problem.SecretUnresolved, "unknown scope %q", name).
 		Fix("declare it: secrets: {scopes: {%s: {keyvault: https://NAME.vault.azure.net}}}, or vault:, dir:, env: or local:; "+
 			"or put it into the local store: silt secret set %s/KEY", name, name)
-	if n := problem.Nearest(name, s.names()); n != "" {
+	if n := problem.Nearest(name, known); n != "" {
 		p.Message += fmt.Sprintf("; did you mean %q?", n)
 	}
 	if problemOfLocal != nil {
@@ -282,6 +284,18 @@ type Edit struct {
 	DryRun bool
 }
 
+// Check says what is wrong with the names; nil: they may be those of a secret somewhere.
+func (e Edit) Check() *problem.Problem {
+	if !validScope(e.Scope) {
+		return problem.New(problem.Usage, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", e.Scope, maxScopeName)
+	}
+	if strings.Contains(e.Key, "=") { // what is behind it may be the value
+		return problem.New(problem.Usage, "a key holds no =; a secret on the command line is seen by every process of the machine").
+			Fix("give the value on standard input: silt secret set %s/KEY < FILE", e.Scope)
+	}
+	return nil
+}
+
 // Put sets a secret, and says whether it replaces one. A scope of another place is refused, with the tool to use there.
 func (s *Set) Put(e Edit, value secret.Secret) (replaced bool, err error) {
 	l, err := s.editable(&e)
@@ -305,25 +319,26 @@ func (e Edit) problem(err error) error { return asProblem(e.Scope+"/"+e.Key, err
 
 // editable returns the local store of the edit's scope, whose name it spells as it is there.
 func (s *Set) editable(e *Edit) (*localStore, error) {
-	if !validScope(e.Scope) {
-		return nil, problem.New(problem.Usage, "%q is no name of a scope; want letters, digits and . _ @ -, at most %d", e.Scope, maxScopeName)
+	if p := e.Check(); p != nil {
+		return nil, p
 	}
-	if e.Key == "" || len(e.Key) > maxScopeName || strings.ContainsFunc(e.Key, notPrintable) {
-		return nil, problem.New(problem.Usage, "%q is no key; want 1 to %d printable characters", e.Key, maxScopeName)
-	}
+	store := s.local
 	if d := s.scopes[strings.ToLower(e.Scope)]; d != nil {
-		if l, ok := d.provider.(localScope); ok {
-			e.Scope = l.name
-			return l.store, nil
+		l, ok := d.provider.(localScope)
+		if !ok {
+			return nil, problem.New(problem.Usage, "the scope %s is %s, which silt only reads", d.name, d.provider).
+				Fix("set it there: %s", d.provider.edit(d.name, e.Key))
 		}
-		return nil, problem.New(problem.Usage, "the scope %s is %s, which silt only reads", d.name, d.provider).
-			Fix("set it there: %s", d.provider.edit(d.name, e.Key))
+		e.Scope, store = l.name, l.store
 	}
-	if s.local == nil {
+	if !keyName.MatchString(e.Key) {
+		return nil, problem.New(problem.Usage, "%q is no key; want letters, digits and . _ @ - /, at most %d", e.Key, maxScopeName)
+	}
+	if store == nil {
 		return nil, problem.New(problem.Usage, "there is no local store: the user has no folder for configuration").
 			Fix("set SILT_USER_CONFIG to a file in a folder of your own")
 	}
-	return s.local, nil
+	return store, nil
 }
 
 func asProblem(what string, err error) error {
