@@ -64,10 +64,10 @@ func TestWorkersThatUploadNeedMoreMemory(t *testing.T) {
 		o    silt.RunOptions
 		want string
 	}{
-		{silt.RunOptions{Memory: 100 << 20, Workers: 3}, "--memory 100MiB has room for 2 workers of a table in an object store, and --workers is 3"},
-		{silt.RunOptions{Memory: 100<<20 - 1, Workers: 2}, "has room for 1 worker of a table"},
-		{silt.RunOptions{Memory: 51 << 20}, "--memory is 51MiB, and a table in an object store takes at least 52MiB"},
-		{silt.RunOptions{Memory: 52 << 20}, "broker 127.0.0.1:1 cannot be reached"},
+		{silt.RunOptions{Memory: 124 << 20, Workers: 3}, "--memory 124MiB has room for 2 workers of a table in an object store, and --workers is 3"},
+		{silt.RunOptions{Memory: 124<<20 - 1, Workers: 2}, "has room for 1 worker of a table"},
+		{silt.RunOptions{Memory: 75 << 20}, "--memory is 75MiB, and a table in an object store takes at least 76MiB"},
+		{silt.RunOptions{Memory: 76 << 20}, "broker 127.0.0.1:1 cannot be reached"},
 	} {
 		if err := silt.Run(t.Context(), p, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: got %v, want %q", test.o, err, test.want)

@@ -26,12 +26,14 @@ const (
 	stalled         // no answer ever; bodies stall in the middle
 	truncated       // bodies end early; what has none is lost
 	corrupted       // bodies are longer than they say; what has none is lost
+	garbled         // applied, and an answer that says nothing
 )
 
+// faults are those that a call survives.
 var faults = []fault{before, lost, throttled, stalled, truncated, corrupted}
 
 func (f fault) String() string {
-	return [...]string{"none", "before", "lost", "throttled", "stalled", "truncated", "corrupted"}[f]
+	return [...]string{"none", "before", "lost", "throttled", "stalled", "truncated", "corrupted", "garbled"}[f]
 }
 
 // fakeError is an error of a fake; it means what it says.
@@ -122,6 +124,9 @@ func (b *fake) request(ctx context.Context, what string, hasBody bool, apply fun
 	b.mu.Lock()
 	err := apply()
 	b.mu.Unlock()
+	if f.fault == garbled {
+		return none, failWith(unworkable, "garbled")
+	}
 	if f.fault == lost || f.fault != none && !hasBody {
 		return none, failWith(transient, "lost")
 	}

@@ -137,7 +137,7 @@ func TestUploadsSurviveFaults(t *testing.T) {
 func TestOutcomesAreTrue(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		writers := rapid.IntRange(1, 4).Draw(rt, "writers")
-		plan := rapid.SliceOfN(rapid.SampledFrom(append([]fault{none, none}, faults...)), 0, 24).Draw(rt, "faults")
+		plan := rapid.SliceOfN(rapid.SampledFrom(append([]fault{none, none, garbled}, faults...)), 0, 24).Draw(rt, "faults")
 		stores := rapid.IntRange(1, 2).Draw(rt, "stores") // as many processes
 		outcomes, errs := make([]store.Outcome, writers), make([]error, writers)
 		content := func(i int) string { return fmt.Sprint("of writer ", i) }

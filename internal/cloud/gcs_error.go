@@ -69,6 +69,9 @@ func (e *gcsError) classify() kind {
 		}
 		return notFound
 	case http.StatusPreconditionFailed:
+		if e.reason != "" && e.reason != "conditionNotMet" {
+			return unworkable // a policy of the organization
+		}
 		return exists // no other condition is ever sent
 	case http.StatusTooManyRequests:
 		if strings.Contains(e.message, "object mutation") {

@@ -18,6 +18,8 @@ const (
 	// An attempt may take attemptTime, and its bytes what they take at slowest bytes a second. What is slower counts as stalled.
 	attemptTime = 10 * time.Second
 	slowest     = 256 << 10
+	// A store that puts an object together from its parts may copy as many times more bytes a second.
+	assembling = 64
 
 	// mostRenewals is how often one call reads credentials anew that turn out to be others each time, and renewTime how long that takes at most.
 	mostRenewals = 3
@@ -76,7 +78,12 @@ type result struct {
 	lost bool
 	// stopped is why there were no more attempts: errOver, the error of the caller's context, or nil, if the last one got an answer.
 	stopped error
+	// attempts is how many were made.
+	attempts int
 }
+
+// once says that the first attempt succeeded. After one that failed a transport may go on reading what was to be sent.
+func (r *result) once() bool { return r.ok() && r.attempts == 1 }
 
 // ok says whether the last attempt succeeded.
 func (r *result) ok() bool { return r.err == nil && r.stopped == nil }
@@ -95,6 +102,7 @@ func (s *Store) do(ctx context.Context, bytes int64, try func(*attempt) error) (
 			return r
 		}
 		seen := s.login.seen()
+		r.attempts++
 		err = s.once(ctx, turn, bytes, try)
 		if err != nil && ctx.Err() != nil { // r.err stays that of the attempt before, which says more
 			s.circuit.released(turn)

@@ -196,12 +196,14 @@ func s3KindOfStatus(status int) kind {
 		return loggedOut
 	case http.StatusForbidden:
 		return denied
-	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
-		http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout:
 		return transient
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return unworkable
 	}
-	if status < 300 {
-		return transient // half a success
+	// Half a success; a gateway's own numbers (520 to 530), and 499, with which some say that they gave up while the store went on.
+	if status < 300 || status == 499 || status >= 500 {
+		return transient
 	}
 	return unworkable
 }

@@ -106,6 +106,7 @@ func TestS3FailureWithoutCode(t *testing.T) {
 	b := f.backend(t)
 	for status, want := range map[int]kind{
 		301: unworkable, 400: unworkable, 401: loggedOut, 403: denied, 404: notFound, 412: exists, 429: refused, 500: transient, 502: transient, 503: transient, 504: transient,
+		499: transient, 501: unworkable, 505: unworkable, 507: transient, 520: transient, 524: transient,
 	} {
 		f.refuse = func(_ string, w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(status)

@@ -111,7 +111,7 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, data []byte) (store
 		return store.Exists, nil
 	case r.is(exists):
 		return store.Unknown, fmt.Errorf("put %s: it is there, and an answer was lost before: it may be ours", key)
-	case r.lost:
+	case r.lost, r.is(unworkable), r.is(notFound): // an answer that is not understood says nothing of what was done
 		return store.Unknown, s.explain(opPut, key, &r)
 	}
 	return store.Unknown, store.NotWritten(s.explain(opPut, key, &r))

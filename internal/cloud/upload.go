@@ -100,11 +100,7 @@ func (u *upload) handOver() error {
 		u.held = u.held[1:]
 		u.sending++
 		u.parts++
-		go func() {
-			err := problem.Catch("uploading", func() error { return u.send(n, data) })
-			u.s.giveBuffer(data)
-			u.sent <- err
-		}()
+		go func() { u.sent <- problem.Catch("uploading", func() error { return u.send(n, data) }) }()
 	}
 	u.held = nil
 	return nil
@@ -133,6 +129,9 @@ func (u *upload) send(n int, data []byte) error {
 		return nil // part 0 has the error
 	}
 	r := u.s.do(u.ctx, int64(len(data)), func(a *attempt) error { return u.mp.part(a, n, data) })
+	if r.once() {
+		u.s.giveBuffer(data)
+	}
 	return u.failed(&r)
 }
 
@@ -177,7 +176,11 @@ func (u *upload) Commit(ctx context.Context) (err error) {
 	if err := u.wait(0); err != nil {
 		return err
 	}
-	r = u.s.do(ctx, u.held.size(), func(a *attempt) error {
+	bytes := u.size
+	if u.parts > 0 {
+		bytes = u.held.size() + u.size/assembling
+	}
+	r = u.s.do(ctx, bytes, func(a *attempt) error {
 		if u.parts == 0 {
 			return u.s.b.put(a, u.key, u.held, true)
 		}
@@ -187,6 +190,9 @@ func (u *upload) Commit(ctx context.Context) (err error) {
 		}
 		return u.mp.finish(a, u.parts, rest)
 	})
+	if !r.once() {
+		u.held = nil // is not given back
+	}
 	if r.lost && (r.is(exists) || r.is(uploadGone)) {
 		return u.find(ctx, &r)
 	}

@@ -25,17 +25,17 @@ const (
 )
 
 // LeastMemory is the smallest budget, in bytes: one worker's. upload is what the table's store holds of a file that is written, in bytes:
-// nothing on a disk.
-func LeastMemory(upload int64) int64 { return minFetchShare + workerShare + upload }
+// nothing on a disk. One more than there are workers may be written: a checkpoint of the table's log.
+func LeastMemory(upload int64) int64 { return minFetchShare + workerShare + 2*upload }
 
 // MostWorkers is how many workers a budget of total bytes has room for; at least one.
 func MostWorkers(total, upload int64) int {
-	return int(max((total-minFetchShare)/(workerShare+upload), 1))
+	return int(max((total-minFetchShare-upload)/(workerShare+upload), 1))
 }
 
 // NewBudget splits total bytes between the workers, of which there are at most MostWorkers, and fetching.
 func NewBudget(total, upload int64, workers int) *Budget {
-	size := max(total-int64(workers)*(workerShare+upload), minFetchShare)
+	size := max(total-int64(workers)*(workerShare+upload)-upload, minFetchShare)
 	return &Budget{size: size, sem: semaphore.NewWeighted(size)}
 }
 
