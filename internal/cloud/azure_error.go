@@ -192,7 +192,7 @@ func (e *azureError) meaning() failure {
 	known, ok := azureCodes[bloberror.Code(e.code)]
 	switch {
 	case e.login:
-		f.kind = e.loginMeaning()
+		f.kind, f.noLogin = e.loginMeaning(), errors.Is(e.err, errNoAzureLogin)
 	case e.status == 0:
 		f = unanswered(e.err)
 	case e.ifAbsent && (e.status == http.StatusPreconditionFailed || azureThere[bloberror.Code(e.code)]):

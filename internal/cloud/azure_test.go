@@ -209,7 +209,7 @@ func TestAzureSaysWhenToComeBack(t *testing.T) {
 		})}
 		a := newWired(t, w, sharedKey())
 		f := a.failure(a.put(t.Context(), "k", nil, false))
-		if diff := cmp.Diff(failure{transient, test.want, "ServerBusy"}, f, cmp.AllowUnexported(failure{})); diff != "" {
+		if diff := cmp.Diff(failure{kind: transient, after: test.want, code: "ServerBusy"}, f, cmp.AllowUnexported(failure{})); diff != "" {
 			t.Errorf("%s: %s", test.header, diff)
 		}
 	}

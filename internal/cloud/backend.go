@@ -111,4 +111,6 @@ type failure struct {
 	after time.Duration
 	// code is the cloud's own name of the error, for messages: AuthorizationPermissionMismatch; "" if there was no answer.
 	code string
+	// noHost: the name of the store's host has no address. noLogin, of kind loggedOut: there was nothing to log in with.
+	noHost, noLogin bool
 }

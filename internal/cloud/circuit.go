@@ -29,6 +29,8 @@ type circuit struct {
 	next     time.Time     // when the next turn begins
 	changed  chan struct{} // closed when a turn ends or the circuit closes; nil: nobody waits
 
+	answered bool // ever
+
 	unready bool // what onState was told last
 	since   time.Time
 	why     string // the last failure
@@ -117,7 +119,7 @@ func (c *circuit) succeeded(turn bool) {
 	if turn {
 		c.asking = false
 	}
-	c.failures, c.open = 0, false
+	c.failures, c.open, c.answered = 0, false, true
 	c.wake()
 	c.tell(true, "")
 }
@@ -172,11 +174,17 @@ func (c *circuit) tell(ready bool, why string) {
 		c.log.Warn("the store answers again", "url", c.url, "after", c.now().Sub(c.since).Round(time.Millisecond))
 	} else {
 		c.since = c.now()
-		c.log.Warn("the store does not answer as it should; what needs it waits", "url", c.url, "error", why)
+		c.log.Warn("the store cannot be used now; what needs it waits", "url", c.url, "error", why)
 	}
 	if c.onState != nil {
 		c.onState(ready, why)
 	}
+}
+
+func (c *circuit) hasAnswered() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered
 }
 
 func (c *circuit) isOpen() bool {

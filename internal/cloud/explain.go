@@ -32,6 +32,13 @@ var rights = map[operation]struct{ word, s3, gcs, azure string }{
 		"Storage Blob Data Contributor"},
 }
 
+// logins are the variables that give one, the most usual.
+var logins = map[Cloud]string{
+	Azure: "AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
+	S3:    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+	GCS:   "GOOGLE_APPLICATION_CREDENTIALS",
+}
+
 // at is where a problem is.
 func (s *Store) at(key string) problem.Location {
 	if key == "" {
@@ -46,6 +53,10 @@ func (s *Store) explain(op operation, key string, r *result) error {
 	switch {
 	case r.ok():
 		return nil
+	case r.stopped == errOver && r.failure.noHost:
+		p := problem.New(problem.StoreFailed, "the store's host has no address").At(s.at("")).Because(opaque(r.err))
+		p.Retryable = true
+		return p.Fix("correct the name in the path or the endpoint in sink.storageOptions, or look at this machine's DNS")
 	case r.stopped == errOver:
 		return s.outage(op, key, r)
 	case r.stopped != nil && r.err != nil:
@@ -63,6 +74,11 @@ func (s *Store) explain(op operation, key string, r *result) error {
 		return problem.New(problem.NoBucket, "there is no %s %s", s.place.Cloud.bucket(), bucket).At(s.at("")).Because(opaque(r.err)).
 			Fix("make the %s, or correct the path", s.place.Cloud.bucket())
 	case loggedOut:
+		if r.failure.noLogin {
+			p := problem.New(problem.StoreLogin, "there is nothing to log in to the store with").At(s.at("")).Because(opaque(r.err))
+			p.Retryable = true // what gives the machine's login may not be up yet
+			return p.Fix("give a login in sink.storageOptions of a pipeline file (-c FILE), or in the environment: %s", logins[s.place.Cloud])
+		}
 		p := problem.New(problem.StoreLogin, "the store does not take the credentials").At(s.at("")).Because(opaque(r.err))
 		p.Retryable = true // whoever rotates a key need not be the first to know the new one
 		return p.Fix("correct the credentials in sink.storageOptions, or where they come from, and look at the machine's clock")

@@ -209,7 +209,7 @@ func (w *gcsWatch) explain(err error, name string, now time.Time) error {
 	why := w.quote.text(err.Error(), w.sent)
 	switch {
 	case w.err != nil:
-		if e.failure = unanswered(w.err); e.failure.kind == transient {
+		if e.failure.kind = unanswered(w.err).kind; e.failure.kind == transient {
 			e.failure.kind = refused // to ask for a token changes nothing
 		}
 		why = "no answer of the token server: " + w.quote.text(withoutURL(w.err).Error(), w.sent)
@@ -279,7 +279,7 @@ func (m *gcsMetadataServer) fetch(ctx context.Context) (gcsAccess, error) {
 	resp, err := newClient(w).Do(req)
 	if err != nil {
 		if m.why != "" && ctx.Err() == nil {
-			return gcsAccess{}, &gcsTokenError{text: m.why, failure: failure{kind: loggedOut}}
+			return gcsAccess{}, &gcsTokenError{text: m.why, failure: failure{kind: loggedOut, noLogin: true}}
 		}
 		return gcsAccess{}, w.explain(err, "this machine", m.now())
 	}

@@ -16,8 +16,8 @@ func unanswered(err error) failure {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return failure{kind: unsafeTLS}
 	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return failure{kind: refused}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return failure{kind: refused, noHost: dns.IsNotFound}
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return failure{kind: refused}

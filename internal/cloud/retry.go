@@ -125,7 +125,9 @@ func (s *Store) do(ctx context.Context, bytes int64, try func(*attempt) error) (
 				r.stopped = ctx.Err()
 				return r
 			}
-			r.err = errors.Join(r.err, err)
+			if !r.failure.noLogin { // which is the same once more
+				r.err = errors.Join(r.err, err)
+			}
 			s.circuit.refused(r.err.Error())
 			return r
 		case transient, refused, contended:
@@ -134,7 +136,8 @@ func (s *Store) do(ctx context.Context, bytes int64, try func(*attempt) error) (
 			return r
 		}
 		open := s.note(turn, &r)
-		if !s.o.now().Before(until) {
+		// A store that has answered before has a name: the network is gone. One that never did was misspelt, more likely than not.
+		if !s.o.now().Before(until) || r.failure.noHost && !s.circuit.hasAnswered() {
 			r.stopped = errOver
 			return r
 		}

@@ -238,8 +238,8 @@ func (e *s3LoginError) failure() failure {
 	case answered:
 		return failure{kind: refused}
 	}
-	if f := unanswered(e.err); f.kind != transient {
-		return f
+	if k := unanswered(e.err).kind; k != transient {
+		return failure{kind: k}
 	}
-	return failure{kind: loggedOut}
+	return failure{kind: loggedOut, noLogin: true}
 }

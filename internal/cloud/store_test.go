@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -102,6 +103,46 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		}
 		if b.n != 1 {
 			t.Errorf("kind %d: %d requests", tt.kind, b.n)
+		}
+	}
+}
+
+// A name that has no address is misspelt, if the store has never answered; else the network is gone, and is waited for.
+func TestAHostThatWasNeverThereIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFake()
+		answers := 0
+		b.plan = func(n int, _ string) error {
+			if n <= answers {
+				return nil
+			}
+			return fakeError{failure{kind: refused, noHost: true, code: "no such host"}}
+		}
+		_, err := newTestStore(b).Get(t.Context(), "k", 1)
+		if p := problem.Of(err); len(p) != 1 || p[0].Code != problem.StoreFailed || !strings.Contains(p[0].Hint, "correct the name") || b.n != 1 {
+			t.Errorf("got %v after %d requests", err, b.n)
+		}
+		b.n, answers = 0, 1
+		s := newTestStore(b)
+		if _, err := s.Get(t.Context(), "k", 1); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := s.Get(t.Context(), "k", 1); problem.Of(err) == nil || time.Since(began) < budget {
+			t.Errorf("got %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+func TestNoLoginIsNoWrongOne(t *testing.T) {
+	for place, want := range map[Cloud]string{Azure: "AZURE_STORAGE_ACCOUNT_KEY", S3: "AWS_PROFILE", GCS: "GOOGLE_APPLICATION_CREDENTIALS"} {
+		b := newFake()
+		b.plan = func(int, string) error { return fakeError{failure{kind: loggedOut, noLogin: true, code: "nobody"}} }
+		p := testPlace
+		p.Cloud = place
+		_, err := newStore(b, p, storeOptions{}).Get(t.Context(), "k", 1)
+		if ps := problem.Of(err); len(ps) != 1 || ps[0].Code != problem.StoreLogin || !strings.Contains(ps[0].Hint, want) || ps[0].Why != "fake: nobody" {
+			t.Errorf("got %v", err)
 		}
 	}
 }
