@@ -62,6 +62,21 @@ func (r *resolution) resolve(text string, where problem.Location) string {
 		r.pieces = append(r.pieces, piece)
 		b.WriteString(piece.Reveal())
 	}
+	for rest := text; ; {
+		m := opening.FindStringIndex(rest)
+		literal := rest
+		if m != nil {
+			literal = rest[:m[0]]
+		}
+		if found := lookalike.FindString(literal); found != "" {
+			r.report(where, problem.InvalidValue, "%s in %s looks like a reference and is none", found, r.key).
+				Fix("write ${secret:scope/key} or {{secrets/scope/key}}")
+		}
+		if m == nil {
+			break
+		}
+		rest = rest[m[1]:]
+	}
 	for {
 		m := opening.FindStringIndex(text)
 		if m == nil {
@@ -111,6 +126,9 @@ func (r *resolution) resolve(text string, where problem.Location) string {
 
 // opening is what a reference begins with, or the escape of that. {{secrets/ is how a Databricks configuration refers to a secret.
 var opening = regexp.MustCompile(`\$?\$\{|\{\{\s*secrets/`)
+
+// lookalike is what people write who mean a reference. As a value it would be sent to a server, which refuses it as a wrong password.
+var lookalike = regexp.MustCompile(`\{\{\s*secrets?\b|\$secret:|dbutils\.secrets\.get`)
 
 // reference gives the value of one reference, without its ${ and }.
 func (r *resolution) reference(text string) (value secret.Secret, p *problem.Problem) {

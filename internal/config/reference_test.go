@@ -48,6 +48,23 @@ func TestReferencesAreReplacedInPlace(t *testing.T) {
 	}
 }
 
+// A reference that is not quite one would be sent to a server as the password.
+func TestWhatLooksLikeAReferenceIsRefused(t *testing.T) {
+	for _, text := range []string{"{{secret/s/k}}", "x {{ secrets:s/k }}", "$secret:s/k", `dbutils.secrets.get("s","k")`, "${env:A} $secret:s/k"} {
+		r := newResolver(map[string]string{"A": "{{secret/of a value}}"}).start("source.kafka", "kafka.sasl.username")
+		r.resolve(text, problem.Location{})
+		if len(r.problems) != 1 || r.problems[0].Code != problem.InvalidValue || !strings.Contains(r.problems[0].Message, "looks like a reference") {
+			t.Errorf("%s: got %v", text, r.problems)
+		}
+	}
+	for _, text := range []string{"{{", "secret", "$secretary", "{{secretary}}", "${env:A}"} {
+		r := newResolver(map[string]string{"A": "{{secret/of a value}}"}).start("source.kafka", "kafka.sasl.username")
+		if r.resolve(text, problem.Location{}); len(r.problems) != 0 {
+			t.Errorf("%s: got %v", text, r.problems)
+		}
+	}
+}
+
 func TestAnyTextCanBeWrittenWithEscapes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringOfN(rapid.RuneFrom([]rune("${}ab:env ü")), 0, 40, -1).Draw(t, "text")

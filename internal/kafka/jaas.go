@@ -107,8 +107,11 @@ func parseLoginJaas(text, module string) (l jaasLogin, err error) {
 		return l, errors.New("it has tokenauth: delegation tokens are not supported yet")
 	}
 	for _, name := range []string{"username", "password"} {
-		if e.options[name] == "" {
+		switch e.options[name] {
+		case "":
 			return l, fmt.Errorf("it has no %s", name)
+		case "{}":
+			return l, fmt.Errorf("its %s is {}, the place for a value in a notebook's format string; put a reference there, ${secret:scope/key}", name)
 		}
 	}
 	return jaasLogin{e.options["username"], e.options["password"]}, nil

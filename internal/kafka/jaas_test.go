@@ -64,6 +64,7 @@ func TestPlainLoginErrorsTellNoSecret(t *testing.T) {
 		{"no password", plainModule + " required username='canary';", "it has no password"},
 		{"no username", plainModule + " required password='canary';", "it has no username"},
 		{"an empty password", plainModule + ` required username=canary password="";`, "it has no password"},
+		{"the notebook's format string", plainModule + " required username='{}' password='{}';", "its username is {}"},
 		{"two modules", plainModule + " required username=K password=canary;" + plainModule + " required username=K password=canary;",
 			errJaasModules.Error()},
 		{"SCRAM", `org.apache.kafka.common.security.scram.ScramLoginModule required username=K password=canary;`,
