@@ -95,8 +95,8 @@ func (o Options) clientOpts() ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.DefaultProduceTopic(o.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(codec),
 		kgo.ProducerBatchMaxBytes(batch), kgo.ProducerLinger(linger), kgo.MaxBufferedRecords(60_000),
-		// A broker that is restarted answers in its own time.
-		kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RetryTimeout(2 * time.Minute),
+		// A broker that is restarted answers in its own time, and may close connections before.
+		kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RetryTimeout(2 * time.Minute), kgo.AlwaysRetryEOF(),
 	}
 	if o.Transaction != "" {
 		opts = append(opts, kgo.TransactionalID(o.Transaction))
