@@ -16,9 +16,10 @@ func page() string {
 
 ` + "`sink.storageOptions`" + ` holds the options of the stores that the table and the checkpoint are in. The names are those of Hadoop's connectors, as a
 notebook or a cluster's configuration has them (` + "`spark.hadoop.`" + ` may stand before them), and those of delta-rs; they are compared ignoring case.
-` + "`ACCOUNT`" + ` stands for the storage account and ` + "`BUCKET`" + ` for the bucket or container: such an option is for that one only, and is taken before one
-without. Two spellings of one option, an option of a cloud, account or bucket in which no path is, and one that silt does not know are errors.
-What the options leave open is taken from the environment's standard variables.
+` + "`ACCOUNT`" + ` stands for the storage account and ` + "`BUCKET`" + ` for the bucket or container. An option with ` + "`ACCOUNT` or `BUCKET`" + ` in its name applies
+only to that account or bucket, and wins over the same option without one. Errors are: the same option twice under two names; an option for a
+cloud, account or bucket that neither path is in; an unknown option. What the options leave open is taken from the environment's standard
+variables.
 
 A secret is never printed, wherever it came from; give it as a reference: ` + "`${env:NAME}`, `${file:/path}`" + `.
 
