@@ -105,6 +105,7 @@ func Load(file string, o Options) (*Pipeline, error) {
 	w.problems = problems
 	scopeProblems := w.declare(root, o)
 	w.group("", root)
+	w.assume()
 	w.override(o.Set)
 	p := w.pipeline()
 	p.ScopeProblems = scopeProblems
@@ -156,8 +157,8 @@ func (p *Pipeline) Err(sections ...[]*problem.Problem) error {
 	list := slices.Clone(p.problems)
 	for _, problems := range sections {
 		for _, q := range problems {
-			// A section that the file lacks is at the file's begin, where a value may stand too.
-			if !p.faulty[q.Where] || q.Code == problem.MissingOption {
+			// A section that the file lacks is at the file's begin, where a value may stand too; a wrong name is no echo of a wrong value.
+			if !p.faulty[q.Where] || q.Code == problem.MissingOption || q.Code == problem.UnknownOption {
 				list = append(list, q)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/siltlake/silt/internal/option"
 	"github.com/siltlake/silt/internal/problem"
@@ -99,7 +100,12 @@ func (w *walker) user(o Options) (none option.Values) {
 	u := newWalker(o.UserFile, o)
 	for _, p := range root.pairs {
 		if p.key != secretsSection {
-			u.report(p.pos, problem.UnknownOption, "unknown key %q; a user's file has %s only", p.key, secretsSection)
+			q := u.report(p.pos, problem.UnknownOption, "unknown key %q; a user's file has %s only", p.key, secretsSection)
+			if strings.EqualFold(p.key, "scopes") {
+				q.Fix("write secrets: {scopes: ...}")
+			} else {
+				q.Fix("move it into the pipeline file")
+			}
 		}
 	}
 	if root.kind != mapping && !root.bad {

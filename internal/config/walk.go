@@ -37,7 +37,16 @@ type walker struct {
 	sections map[string]*section
 	faulty   map[problem.Location]bool
 	problems problem.List
+	meant    []member // what unknown keys were meant to be
 }
+
+// A member is what stands at a path of the file: a key of a group.
+type member struct {
+	group string
+	pair
+}
+
+func (m member) path() string { return join(m.group, m.key) }
 
 func (w *walker) section(name string) *section {
 	s := w.sections[name]
@@ -61,27 +70,57 @@ func (w *walker) values(name string) option.Values {
 // group walks a mapping that holds sections: the document, source, sink.
 func (w *walker) group(path string, n *node) {
 	for _, p := range n.pairs {
-		name := join(path, p.key)
-		switch instead, no := refused[name]; {
-		case name == secretsSection: // declare has read it
-		case no:
-			w.report(p.pos, problem.Unsupported, "%s is not supported yet", name).Fix("%s", instead)
-		case slices.Contains(sectionNames, name):
-			s := w.section(name)
-			s.pos = p.pos
-			if w.isMapping(name, p) {
-				w.options(s, name, "", p.value)
-			}
-		case slices.Contains(groups, name):
-			if w.isMapping(name, p) {
-				w.group(name, p.value)
-			}
-		case path == "" && slices.Contains(ownOptions, p.key):
-			w.option(w.section(""), "", p.key, p.pos, p.value)
-		default:
-			w.unknown(p.pos, path, p.key)
+		w.member(member{path, p})
+	}
+}
+
+// member walks what is at a path of the file.
+func (w *walker) member(p member) {
+	name := p.path()
+	switch instead, no := refused[name]; {
+	case name == secretsSection: // declare has read it
+	case no:
+		w.report(p.pos, problem.Unsupported, "%s is not supported yet", name).Fix("%s", instead)
+	case slices.Contains(sectionNames, name):
+		s := w.section(name)
+		s.pos = p.pos
+		if w.isMapping(name, p.pair) {
+			w.options(s, name, "", p.value)
+		}
+	case slices.Contains(groups, name):
+		if w.isMapping(name, p.pair) {
+			w.group(name, p.value)
+		}
+	case p.group == "" && slices.Contains(ownOptions, name):
+		w.option(w.section(""), "", name, p.pos, p.value)
+	default:
+		w.unknown(p)
+	}
+}
+
+// assume takes unknown keys for what they were meant to be, where the file has none of that: so it is not missing too, and what is wrong in
+// it is reported at once.
+func (w *walker) assume() {
+	for _, m := range slices.Clone(w.meant) {
+		isSection := slices.Contains(groups, m.path()) || slices.Contains(sectionNames, m.path())
+		fits := isSection && m.value.kind == mapping || slices.Contains(ownOptions, m.path())
+		if fits && !w.has(m.path()) {
+			w.member(m)
 		}
 	}
+}
+
+// has says whether the file has something at a path of its shape.
+func (w *walker) has(name string) bool {
+	if slices.Contains(ownOptions, name) {
+		return w.section("").options[strings.ToLower(name)].Key != ""
+	}
+	for section := range w.sections {
+		if section == name || strings.HasPrefix(section, name+".") {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *walker) isMapping(name string, p pair) bool {
@@ -92,42 +131,49 @@ func (w *walker) isMapping(name string, p pair) bool {
 }
 
 // unknown reports a key that the file's shape lacks, and finds what was meant: a neighbour, or the same key in its right place.
-func (w *walker) unknown(where problem.Location, group, key string) {
-	name := join(group, key)
+func (w *walker) unknown(m member) {
 	var neighbours []string
 	for _, known := range knownNames() {
 		g, k := cut(known)
-		if strings.EqualFold(k, key) && g != group {
-			w.report(where, problem.UnknownOption, "unknown key %q; did you mean %q?", name, known).Fix("move it into the section %s", g)
+		if strings.EqualFold(k, m.key) && g != m.group {
+			q := w.report(m.pos, problem.UnknownOption, "unknown key %q; did you mean %q?", m.path(), known).Fix("move it into the section %s", g)
+			if g == "" {
+				q.Fix("move it to the top level of the file")
+			}
+			w.meant = append(w.meant, member{g, pair{k, m.pos, m.value}})
 			return
 		}
-		if g == group {
+		if g == m.group {
 			neighbours = append(neighbours, k)
 		}
 	}
-	p := w.report(where, problem.UnknownOption, "unknown key %q", name)
-	if n := problem.Nearest(key, neighbours); n != "" {
-		p.Message += "; did you mean \"" + n + "\"?"
+	q := w.report(m.pos, problem.UnknownOption, "unknown key %q", m.path())
+	if n := problem.Nearest(m.key, neighbours); n != "" {
+		q.Message += "; did you mean \"" + n + "\"?"
+		w.meant = append(w.meant, member{m.group, pair{n, m.pos, m.value}})
 	} else {
 		slices.Sort(neighbours)
-		p.Fix("here can stand: %s", strings.Join(neighbours, ", "))
+		q.Fix("here can stand: %s", strings.Join(neighbours, ", "))
 	}
 }
 
 // knownNames are the paths of all that has a place in the file's shape.
 func knownNames() []string {
-	return slices.Sorted(slices.Values(slices.Concat(groups, sectionNames, ownOptions, []string{secretsSection})))
+	return slices.Sorted(slices.Values(slices.Concat(groups, sectionNames, ownOptions, []string{secretsSection, secretsSection + ".scopes"})))
 }
 
 // options walks a section; nested mappings are joined by dots.
 func (w *walker) options(s *section, name, prefix string, n *node) {
 	for _, p := range n.pairs {
 		key := join(prefix, p.key)
-		if p.value.kind == mapping && !p.value.bad && name != "source.kafka" {
+		switch own := name != "paths" && slices.ContainsFunc(ownOptions, func(o string) bool { return strings.EqualFold(o, key) }); {
+		case own:
+			w.unknown(member{name, p})
+		case p.value.kind == mapping && !p.value.bad && name != "source.kafka":
 			w.options(s, name, key, p.value)
-			continue
+		default:
+			w.option(s, name, key, p.pos, p.value)
 		}
-		w.option(s, name, key, p.pos, p.value)
 	}
 }
 
@@ -145,6 +191,12 @@ func (w *walker) option(s *section, name, key string, pos problem.Location, n *n
 
 // value resolves the references of an option's value.
 func (w *walker) value(name, key string, pos problem.Location, n *node) option.Value {
+	v := w.read(name, key, pos, n)
+	v.Refused = w.faulty[pos]
+	return v
+}
+
+func (w *walker) read(name, key string, pos problem.Location, n *node) option.Value {
 	v := option.Value{Key: key, Pos: pos}
 	switch {
 	case n.bad:

@@ -87,12 +87,14 @@ func parseBrokers(p *option.Parser) []string {
 		return nil
 	}
 	var brokers []string
+	empty := true
 	for _, item := range items {
 		for s := range strings.SplitSeq(item.Reveal(), ",") {
 			s = schemeRE.ReplaceAllString(strings.TrimSpace(s), "")
 			if s == "" {
 				continue
 			}
+			empty = false
 			host, port, err := net.SplitHostPort(s)
 			n, perr := strconv.Atoi(port)
 			if err != nil || host == "" || perr != nil || n < 1 || n > 65535 {
@@ -106,7 +108,7 @@ func parseBrokers(p *option.Parser) []string {
 			brokers = append(brokers, s)
 		}
 	}
-	if len(brokers) == 0 {
+	if empty {
 		p.Missing(key, "name one broker or more: host:9092, host2:9092")
 	}
 	return brokers
@@ -119,7 +121,7 @@ func parseTopics(p *option.Parser) []string {
 	items, ok := p.List("subscribe")
 	if !ok {
 		if !p.Has("assign") && !p.Has("subscribePattern") { // those are reported themselves
-			p.Missing("subscribe", "name the topic: subscribe: clickstreams")
+			p.Missing("subscribe", "name the topic: subscribe: clickstreams", "assign", "subscribePattern")
 		}
 		return nil
 	}
@@ -226,7 +228,7 @@ func parseSecurity(p *option.Parser, o *Options, allowInsecure bool) {
 		p.Report(v, problem.InvalidValue, "%s is %q; want https", host, v.Shown())
 	case !allowInsecure:
 		p.Report(v, problem.Insecure, "%s is empty: any host with a certificate of the same authority could pose as the broker", host).
-			Fix("leave the option out; or, if you must, set allowInsecure: true")
+			Fix("leave the option out; or, if you must, set allowInsecure: true at the top level of the file")
 	default:
 		o.AnyHost = true
 	}
@@ -311,7 +313,7 @@ func parseLogin(p *option.Parser, o *Options) {
 	case hasPassword:
 		p.Missing(user, "give the API key, as ${env:...} or ${file:...}")
 	default:
-		p.Missing(user, "give kafka.sasl.username and kafka.sasl.password (API key and secret), or kafka.sasl.jaas.config")
+		p.Missing(user, "give kafka.sasl.username and kafka.sasl.password (API key and secret), or kafka.sasl.jaas.config", jaas, password)
 	}
 }
 

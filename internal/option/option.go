@@ -22,6 +22,8 @@ type Value struct {
 	// Secret is the value if any part of it came from a ${provider:...}; Text is then empty and the value must not be printed.
 	Secret   secret.Secret
 	IsSecret bool
+	// Refused: what is wrong with the value was reported. The option is given, so that it is not missing.
+	Refused bool
 	// List holds the items of a list, which then has no text: select: [topic, offset].
 	List   []Value
 	IsList bool

@@ -2,6 +2,7 @@ package option
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,5 +120,32 @@ func TestOptionsAreReadByOneNameAndReportedByTheirs(t *testing.T) {
 	found := p.Reported()
 	if len(found) != 1 || found[0].Where != at(2, 3) || found[0].Message != `AWS_Allow_HTTP is "perhaps"; want true or false` {
 		t.Errorf("got %v", found)
+	}
+}
+
+func TestWhatIsThereIsNotMissingToo(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		values []Value
+		want   string // messages
+	}{
+		{"nothing", nil, "topic is missing in s"},
+		{"a value that was refused", []Value{{Key: "Topic", Refused: true}}, ""},
+		{"a misspelt name", []Value{{Key: "topci"}}, `unknown option "topci" in s; did you mean "topic"?`},
+		{"the name of another in its place, misspelt", []Value{{Key: "assing"}}, `unknown option "assing" in s; did you mean "assign"?`},
+		{"another misspelt name", []Value{{Key: "limt"}}, `topic is missing in s; unknown option "limt" in s; did you mean "limit"?`},
+	} {
+		p := NewParser(NewValues("s", at(1, 1), tt.values...))
+		p.Missing("topic", "", "assign")
+		p.Value("assign")
+		p.Int("limit", 0, 0, 9)
+		var got []string
+		for _, q := range p.Finish() {
+			got = append(got, q.Message)
+		}
+		slices.Sort(got)
+		if text := strings.Join(got, "; "); text != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, text, tt.want)
+		}
 	}
 }

@@ -18,12 +18,15 @@ import (
 type Parser struct {
 	Values
 	known    []string
-	refused  map[string]string // lower-case key of a known but unsupported option -> what to do instead
+	refused  map[string]string           // lower-case key of a known but unsupported option -> what to do instead
+	missing  map[string]*problem.Problem // by lower-case key
 	problems []*problem.Problem
 }
 
 // NewParser returns a parser of the section's options.
-func NewParser(vs Values) *Parser { return &Parser{Values: vs, refused: map[string]string{}} }
+func NewParser(vs Values) *Parser {
+	return &Parser{Values: vs, refused: map[string]string{}, missing: map[string]*problem.Problem{}}
+}
 
 // Unsupported names options that users know and silt does not support (yet): they are errors that say what to do instead, never ignored.
 func (p *Parser) Unsupported(instead string, keys ...string) {
@@ -40,10 +43,16 @@ func (p *Parser) Report(v Value, code problem.Code, format string, args ...any) 
 	return pr
 }
 
-// Missing adds a problem for an option that must be given.
-func (p *Parser) Missing(key, hint string) {
-	p.known = append(p.known, key)
-	p.problems = append(p.problems, problem.New(problem.MissingOption, "%s is missing in %s", key, p.Section).At(p.Pos).Fix("%s", hint))
+// Missing adds a problem for an option that must be given, unless it is and its value was refused; others are options in its place.
+func (p *Parser) Missing(key, hint string, others ...string) {
+	if v, _ := p.get(key); v.Refused {
+		return
+	}
+	q := problem.New(problem.MissingOption, "%s is missing in %s", key, p.Section).At(p.Pos).Fix("%s", hint)
+	for _, k := range append(others, key) {
+		p.missing[strings.ToLower(k)] = q
+	}
+	p.problems = append(p.problems, q)
 }
 
 func (p *Parser) get(key string) (Value, bool) {
@@ -178,7 +187,8 @@ func (p *Parser) Duration(key string, fallback, least, most time.Duration) time.
 // Reported returns the problems so far, in the order in which they were found.
 func (p *Parser) Reported() []*problem.Problem { return p.problems }
 
-// Finish returns every problem: those reported, and one for each option that is unknown or unsupported.
+// Finish returns every problem: those reported, and one for each option that is unknown or unsupported. What an unknown option was meant to be
+// is not missing too.
 func (p *Parser) Finish() []*problem.Problem {
 	for _, v := range p.All() {
 		low := strings.ToLower(v.Key)
@@ -192,6 +202,9 @@ func (p *Parser) Finish() []*problem.Problem {
 		pr := p.Report(v, problem.UnknownOption, "unknown option %q in %s", v.Key, p.Section)
 		if n := problem.Nearest(v.Key, p.known); n != "" {
 			pr.Message += "; did you mean \"" + n + "\"?"
+			if q := p.missing[strings.ToLower(n)]; q != nil {
+				p.problems = slices.DeleteFunc(p.problems, func(r *problem.Problem) bool { return r == q })
+			}
 		}
 	}
 	l := problem.List(p.problems)

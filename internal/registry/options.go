@@ -178,7 +178,7 @@ func endpoint(p *option.Parser, o *Options, v option.Value, text string, inURL, 
 	}
 	if !e.Login.IsZero() && u.Scheme == "http" && !option.Loopback(u.Hostname()) && !allowInsecure {
 		p.Report(v, problem.Insecure, "basic authentication over plain http to %s", e.Name).
-			Fix("use https, or set allowInsecure: true if everyone on the network may read the password")
+			Fix("use https, or set allowInsecure: true at the top level of the file if everyone on the network may read the password")
 		return
 	}
 	o.Endpoints = append(o.Endpoints, e)
