@@ -336,6 +336,52 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// What a notebook has mounted is a path like any other to the operating system.
+func TestPathsOfANotebookThatWouldBeFoldersOfThisMachineAreRefused(t *testing.T) {
+	const aside = ", or file:/mnt/lake/t if the folder of this machine is meant"
+	lake := config.Paths{{From: "dbfs:/mnt/lake", To: "s3://bucket/lake"}, {From: "dbfs:/", To: "/data"}}
+	here := config.Paths{{From: "dbfs:/mnt/lake", To: "/mnt/lake"}, {From: "dbfs:/mnt", To: "/dbfs/mnt"}}
+	for _, tt := range []struct {
+		paths config.Paths
+		in    string
+		want  string // where it is, or what to do
+	}{
+		{lake, "/mnt/lake/t", "write dbfs:/mnt/lake/t" + aside},
+		{lake, "/mnt/x/../lake//t/", "write dbfs:/mnt/lake/t" + aside},
+		{lake, "/dbfs/mnt/lake/t", "write dbfs:/mnt/lake/t"},
+		{lake, "/dbfs", "write dbfs:/"},
+		{lake, "file:/dbfs/t", "write dbfs:/t, and say where that is"},
+		{nil, "/dbfs/t", "write dbfs:/t, and say where that is"},
+		{nil, "/mnt/lake/t", "/mnt/lake/t"},          // a mount of this machine, as far as anybody knows
+		{lake, "file:/mnt/lake/t", "/mnt/lake/t"},    // what a notebook means by that, too
+		{lake, "/mnt/lakes/t", "/mnt/lakes/t"},       // another folder: that of all of DBFS is no mount
+		{lake, "mnt/lake/t", "mnt/lake/t"},           // relative
+		{lake, "/dbfsx", "/dbfsx"},                   // not below it
+		{here, "/mnt/lake/t", "/mnt/lake/t"},         // the same folder
+		{here, "dbfs:/mnt/other", "/dbfs/mnt/other"}, // on a machine that has DBFS there
+	} {
+		path, p := tt.paths.Resolve(tt.in)
+		got := filepath.ToSlash(path.Dir)
+		if p != nil {
+			got = p.Hint
+		}
+		if got != tt.want && (p == nil || !strings.HasPrefix(got, tt.want)) {
+			t.Errorf("%q: got %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestMappedPathsSayWhereTheyAre(t *testing.T) {
+	paths := config.Paths{{From: "dbfs:/mnt/lake", To: "s3://bucket/lake"}, {From: "dbfs:/", To: "/data"}}
+	for in, want := range map[string]string{"dbfs:/mnt/lake/t": "s3://bucket/lake/t", "dbfs:/mnt/Lake/t": "/data/mnt/Lake/t",
+		"/data/t": "", "file:/data/t": "", "t": "", "s3://bucket/t": ""} {
+		path, p := paths.Resolve(in)
+		if got := filepath.ToSlash(path.Mapped()); p != nil || got != want {
+			t.Errorf("%s: got %q %v, want %q", in, got, p, want)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	for _, dir := range []string{"good", "bad"} {
 		names, err := filepath.Glob(filepath.Join("testdata", dir, "*.yaml"))

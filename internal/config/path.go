@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -21,6 +22,14 @@ type Path struct {
 
 // String is the path as the user wrote it.
 func (p Path) String() string { return p.Text }
+
+// Mapped is where Paths put the path, "" if its own text says where it is.
+func (p Path) Mapped() string {
+	if name, _, ok := schemeOf(p.Text); !ok || name == "file" || slices.Contains(storeSchemes, name) {
+		return ""
+	}
+	return cmp.Or(p.URL, p.Dir)
+}
 
 // IsZero says that the path was not given, or was refused.
 func (p Path) IsZero() bool { return p.Dir == "" && p.URL == "" }
@@ -80,6 +89,9 @@ func (p Paths) Resolve(text string) (Path, *problem.Problem) {
 	name, rest, ok := schemeOf(text)
 	switch {
 	case !ok:
+		if q := p.notHere(text, path.Clean(filepath.ToSlash(text))); q != nil {
+			return out, q
+		}
 		out.Dir = filepath.Clean(text)
 		return out, nil
 	case slices.Contains(storeSchemes, name):
@@ -95,13 +107,12 @@ func (p Paths) Resolve(text string) (Path, *problem.Problem) {
 	local = path.Clean(local) // before anything is joined: ".." stays below the root
 	if name == "file" {
 		out.Dir = filepath.FromSlash(local)
-		return out, nil
+		return out, Paths(nil).notHere(text, local)
 	}
 	m, rest, ok := p.mount(name + ":" + local)
 	switch {
 	case !ok && name == "dbfs":
-		return out, problem.New(problem.InvalidValue, "%s names a place of Databricks", text).
-			Fix("say where that is: paths: {dbfs: /data}, or paths: {dbfs:/mnt/NAME: abfss://...} for a mount")
+		return out, problem.New(problem.InvalidValue, "%s names a place of Databricks", text).Fix("%s", sayWhere)
 	case !ok:
 		return out, problem.New(problem.InvalidValue, "paths does not say where %s is", text).Fix("for example: paths: {%s: /data}", name)
 	case m.URL() == "":
@@ -113,6 +124,33 @@ func (p Paths) Resolve(text string) (Path, *problem.Problem) {
 		}
 	}
 	return out, nil
+}
+
+// sayWhere is what to do about a path of Databricks that is not mapped.
+const sayWhere = "say where that is: paths: {dbfs: /data}, or paths: {dbfs:/mnt/NAME: abfss://...} for a mount"
+
+// notHere refuses a local path, text, that a notebook takes for a place of Databricks: a folder below /dbfs, and one for which p has a mount
+// elsewhere. clean is the path with slashes.
+func (p Paths) notHere(text, clean string) *problem.Problem {
+	if dbfs, ok := ofDBFS(clean); ok {
+		q := problem.New(problem.InvalidValue, "%s names a place of Databricks, and would be a folder of this machine", text).Fix("write %s", dbfs)
+		if _, _, mapped := p.mount(dbfs); !mapped {
+			q.Hint += ", and " + sayWhere
+		}
+		return q
+	}
+	m, rest, ok := p.mount("dbfs:" + clean)
+	if !path.IsAbs(clean) || !ok || m.From == "dbfs:/" || m.URL() == "" && path.Join(filepath.ToSlash(m.To), rest) == clean {
+		return nil
+	}
+	return problem.New(problem.InvalidValue, "%s is a folder of this machine, and paths says that %s is elsewhere", text, m.From).
+		Fix("write dbfs:%s, or file:%s if the folder of this machine is meant", clean, clean)
+}
+
+// ofDBFS is the name in DBFS of an absolute path, as notebooks have it; ok says whether it is one below /dbfs, where their machines have DBFS.
+func ofDBFS(clean string) (dbfs string, ok bool) {
+	rest, ok := strings.CutPrefix(clean+"/", "/dbfs/")
+	return "dbfs:" + path.Clean("/"+rest), ok
 }
 
 // knows says whether anything of a scheme is mapped.
@@ -171,8 +209,12 @@ func (w *walker) paths(vs option.Values) Paths {
 			w.refuse(v, problem.InvalidValue, "%s: names an object store itself and cannot be mapped", name).
 				Fix("write its URL into sink.delta.path and checkpointLocation")
 		case name == "file" || !ok || q != nil:
-			w.refuse(v, problem.InvalidValue, "%q is no scheme that can be mapped", v.Key).
+			q := w.refuse(v, problem.InvalidValue, "%q is no scheme that can be mapped", v.Key).
 				Fix("for example: paths: {dbfs: /data, dbfs:/mnt/lake: abfss://...}")
+			if path.IsAbs(v.Key) {
+				dbfs, _ := ofDBFS(path.Clean(v.Key))
+				q.Fix("write %s: that is the folder's name in DBFS", dbfs)
+			}
 		case v.IsList || v.IsSecret || !filepath.IsAbs(v.Text) && !isURL(v.Text):
 			w.refuse(v, problem.InvalidValue, "paths.%s is %q; want an absolute path or the URL of an object store", v.Key, v.Shown())
 		case slices.ContainsFunc(paths, func(m Mount) bool { return m.From == from }):
@@ -218,7 +260,7 @@ func beside(table Path) string {
 	server, folder, _ := strings.Cut(strings.TrimSuffix(table.URL, "/"), "://")
 	i := strings.LastIndexByte(folder, '/')
 	if i < 0 { // the table is all of the bucket
-		return table.Text + "/_checkpoint"
+		return strings.TrimSuffix(table.Text, "/") + "/_checkpoint"
 	}
 	return server + "://" + folder[:i] + "/_checkpoints" + folder[i:]
 }
