@@ -251,7 +251,8 @@ func (r *azureReader) principal(l *azureLogin) {
 		}
 		l.authority, l.tenant = "https://"+authority, tenant
 	}
-	r.require("a service principal", map[string]string{azClientID: l.clientID, azTenant: l.tenant})
+	r.require("a service principal", "give "+azClientEndpoint+": "+l.authority+"/TENANT/oauth2/token, or azure_tenant_id: TENANT",
+		map[string]string{azClientID: l.clientID, azTenant: l.tenant})
 	if l.secret.IsZero() {
 		r.missing("%s is missing for a service principal", azClientSecret).Fix("give the value of a client secret, not its id")
 	}
@@ -262,7 +263,7 @@ func (r *azureReader) workload(l *azureLogin) {
 	l.tenant = r.tenant()
 	l.tokenFile = r.either(azTokenFile, "AZURE_FEDERATED_TOKEN_FILE")
 	l.authority = r.authority()
-	r.require("a workload identity", map[string]string{azClientID: l.clientID, azTenant: l.tenant, azTokenFile: l.tokenFile})
+	r.require("a workload identity", "give azure_tenant_id: TENANT", map[string]string{azClientID: l.clientID, azTenant: l.tenant, azTokenFile: l.tokenFile})
 }
 
 func (r *azureReader) managed(l *azureLogin) {
@@ -287,11 +288,15 @@ func (r *azureReader) managed(l *azureLogin) {
 	}
 }
 
-// require reports what a login lacks.
-func (r *azureReader) require(what string, needed map[string]string) {
-	for _, name := range []string{azClientID, azTenant, azTokenFile} {
-		if text, ok := needed[name]; ok && text == "" {
-			r.missing("%s is missing for %s", name, what)
+// require reports what a login lacks; tenant is what to do if that is the tenant.
+func (r *azureReader) require(what, tenant string, needed map[string]string) {
+	for _, need := range []struct{ name, fix string }{
+		{azClientID, "give the application's (client) id"},
+		{azTenant, tenant},
+		{azTokenFile, "give the file that Kubernetes keeps the token in"},
+	} {
+		if text, ok := needed[need.name]; ok && text == "" {
+			r.missing("%s is missing for %s", need.name, what).Fix("%s", need.fix)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // The names of Azure's options in this package: Hadoop's where Hadoop has one (ABFS's hadoop-azure/abfs.md and ConfigurationKeys, WASB's for
-// the SAS of a container), else those of object_store, which delta-rs takes (its AzureConfigKey).
+// the SAS of a container), else those of object_store, which delta-rs takes (its AzureConfigKey), and the variables of the Azure CLI.
 const (
 	azKey            = "fs.azure.account.key.ACCOUNT.dfs.core.windows.net"
 	azSAS            = "fs.azure.sas.fixed.token"
@@ -44,7 +44,7 @@ func azureAccountOption(name, doc string, secret bool, others ...string) spec {
 func azureLogins() []spec {
 	return []spec{
 		{cloud: Azure, name: azKey, secret: true, doc: "A key of the storage account.", others: []string{
-			"fs.azure.account.key", "azure_storage_account_key", "azure_storage_access_key", "azure_storage_master_key",
+			"fs.azure.account.key", "azure_storage_account_key", "azure_storage_access_key", "azure_storage_master_key", "azure_storage_key",
 			"account_key", "access_key", "master_key"}},
 		azureAccountOption(azSAS, "A shared access signature for the container or the account, with the rights r, c, w, d and l.", true,
 			"fs.azure.sas.BUCKET.ACCOUNT.dfs.core.windows.net",
@@ -74,7 +74,7 @@ func azureLogins() []spec {
 
 func azureServices() []spec {
 	return []spec{
-		{cloud: Azure, name: azAccount, others: []string{"account_name"}, doc: "The storage account, where the path does not name it."},
+		{cloud: Azure, name: azAccount, others: []string{"azure_storage_account", "account_name"}, doc: "The storage account, where the path does not name it."},
 		{cloud: Azure, name: azContainer, others: []string{"container_name"}, doc: "The container, which must be the path's."},
 		{cloud: Azure, name: azEndpoint, others: []string{"azure_endpoint", "endpoint"},
 			doc: "The URL of the Blob service, if it is not https://ACCOUNT.blob.core.windows.net."},

@@ -72,6 +72,7 @@ func TestAzureOptionsAreHadoopsAndDeltaRsOwn(t *testing.T) {
 		{"the tutorial's key", path, "fs.azure.account.key.acct.dfs.core.windows.net=S2V5", blob + "SharedKey secret=S2V5"},
 		{"the key as Spark has it", path, "spark.hadoop.fs.azure.account.key.acct.blob.core.windows.net=S2V5", blob + "SharedKey secret=S2V5"},
 		{"the key for all accounts", path, "fs.azure.account.key=S2V5", blob + "SharedKey secret=S2V5"},
+		{"the variables of the Azure CLI as options", "az://data/t", "AZURE_STORAGE_KEY=S2V5 AZURE_STORAGE_ACCOUNT=acct", blob + "SharedKey secret=S2V5"},
 		{"delta-rs", path, "AZURE_STORAGE_ACCOUNT_KEY=S2V5", blob + "SharedKey secret=S2V5"},
 		{"delta-rs, short", "az://data/t", "account_name=acct access_key=S2V5", blob + "SharedKey secret=S2V5"},
 		{"the key of the account before that of all", path, "fs.azure.account.key=QQ== fs.azure.account.key.acct.dfs.core.windows.net=S2V5",
@@ -150,6 +151,8 @@ func TestAzureOptionsThatAreWrongSayWhatToDo(t *testing.T) {
 		{path, "fs.azure.account.auth.type=Shared", `E1204 fs.azure.account.auth.type is "Shared"; want SharedKey, SAS, OAuth`},
 		{path, "fs.azure.account.oauth.provider.type=UserPasswordTokenProvider",
 			`E1206 fs.azure.account.oauth.provider.type is "UserPasswordTokenProvider", which silt does not have`},
+		{path, "client_secret=canary client_id=id", "E1205 fs.azure.account.oauth2.msi.tenant is missing for a service principal -> " +
+			"give fs.azure.account.oauth2.client.endpoint: https://login.microsoftonline.com/TENANT/oauth2/token, or azure_tenant_id: TENANT"},
 		{path, "client_secret=canary $AZURE_TENANT_ID=ten", "E1205 fs.azure.account.oauth2.client.id is missing for a service principal"},
 		{path, "client_secret=canary client_id=id fs.azure.account.oauth2.client.endpoint=login.microsoftonline.com",
 			`E1204 fs.azure.account.oauth2.client.endpoint is "login.microsoftonline.com"`},
@@ -178,13 +181,17 @@ func TestAzureOptionsThatAreWrongSayWhatToDo(t *testing.T) {
 			continue
 		}
 		p := problems[0]
-		if got := string(p.Code) + " " + p.Message; got != test.want {
+		got := string(p.Code) + " " + p.Message
+		if strings.Contains(test.want, " -> ") {
+			got += " -> " + p.Hint
+		}
+		if got != test.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", test.settings, got, test.want)
 		}
 		if text := fmt.Sprintf("%v %v %v", p, p.Why, p.Hint); strings.Contains(text, "canary") {
 			t.Errorf("%s: %s holds the secret", test.settings, text)
 		}
-		if p.Hint == "" && p.Code != problem.InvalidValue && p.Code != problem.MissingOption {
+		if p.Hint == "" && p.Code != problem.InvalidValue {
 			t.Errorf("%s: no hint", test.settings)
 		}
 	}

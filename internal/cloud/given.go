@@ -9,6 +9,16 @@ import (
 // given are the options of one cloud that the pipeline file gives, by the name of their spec. None is a list.
 type given map[string]option.Value
 
+// hollow says whether an option is there and has no value, which was reported: nobody shall call it missing too.
+func (g given) hollow() bool {
+	for _, v := range g {
+		if v.Refused && v.Reveal() == "" {
+			return true
+		}
+	}
+	return false
+}
+
 // A reader reads the options of one place, by the names of their specs, and the environment beside them.
 type reader struct {
 	*option.Parser

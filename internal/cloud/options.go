@@ -3,6 +3,7 @@ package cloud
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type setting struct {
 // A named is a spec that a key names, and the account and the bucket in the key; "" if it is for all.
 type named struct {
 	spec            spec
+	as              string // the one of the spec's names that the key has
 	account, bucket string
 }
 
@@ -49,7 +51,7 @@ func match(specs []spec, key string) []named {
 	for _, s := range specs {
 		for _, name := range append([]string{s.name}, s.others...) {
 			if account, bucket, ok := matches(name, key); ok {
-				out = append(out, named{s, account, bucket})
+				out = append(out, named{s, name, account, bucket})
 				break
 			}
 		}
@@ -105,9 +107,18 @@ func spelled(name string, p Place) (text string, ok bool) {
 // whether anything is missing that neither the options nor the environment's standard variables give.
 func ParseOptions(vs option.Values, env Env, places ...Place) (Options, []*problem.Problem) {
 	o, problems := readOptions(specs(), vs, places)
+	reported := map[problem.Location]bool{}
+	for _, q := range problems {
+		reported[q.Where] = true
+	}
 	for _, p := range places {
-		for _, q := range p.driver().check(p, o.given(p), env) {
+		g := o.given(p)
+		for _, q := range p.driver().check(p, g, env) {
 			switch {
+			case q.Code == problem.MissingOption && g.hollow():
+				continue
+			case q.Where != problem.Location{} && reported[q.Where]: // what a wrong name was taken for
+				continue
 			case q.Where != problem.Location{}:
 			case vs.Pos.File != "":
 				q.Where = vs.Pos
@@ -120,13 +131,15 @@ func ParseOptions(vs option.Values, env Env, places ...Place) (Options, []*probl
 	return o, problems
 }
 
-// readOptions finds out which options are given, for which cloud, account and bucket.
+// readOptions finds out which options are given, for which cloud, account and bucket. An option with a wrong name is reported, and then taken
+// for what was meant, so that this is not missing too.
 func readOptions(specs []spec, vs option.Values, places []Place) (o Options, problems []*problem.Problem) {
+	var meant []setting
 	for _, v := range vs.All() {
-		found := match(specs, v.Key)
-		set, q := usable(specs, v, found, places)
+		set, q := usable(specs, v, match(specs, v.Key), places)
 		if q != nil {
 			problems = append(problems, q.At(v.Pos))
+			meant = append(meant, set...)
 			continue
 		}
 		for _, s := range set {
@@ -138,6 +151,11 @@ func readOptions(specs []spec, vs option.Values, places []Place) (o Options, pro
 			o.set = append(o.set, s)
 		}
 	}
+	for _, s := range meant {
+		if !slices.ContainsFunc(o.set, s.same) {
+			o.set = append(o.set, s)
+		}
+	}
 	return o, problems
 }
 
@@ -146,11 +164,13 @@ func (s setting) same(t setting) bool {
 	return s.spec.cloud == t.spec.cloud && s.spec.name == t.spec.name && s.account == t.account && s.bucket == t.bucket
 }
 
-// usable returns the settings that an option makes, or why it makes none.
+// usable returns the settings that an option makes, or why it makes none and those that were meant.
 func usable(specs []spec, v option.Value, found []named, places []Place) (set []setting, q *problem.Problem) {
 	if len(found) == 0 {
-		return nil, unknown(specs, v.Key, places)
+		q, meant := unknown(specs, v.Key, places)
+		return settings(v, match(specs, meant), places), q
 	}
+	meant := ""
 	for _, f := range found {
 		if !slices.ContainsFunc(places, func(p Place) bool { return p.Cloud == f.spec.cloud }) {
 			q = cmp.Or(q, otherCloud(v.Key, f.spec.cloud, places))
@@ -160,18 +180,30 @@ func usable(specs []spec, v option.Value, found []named, places []Place) (set []
 			return nil, problem.New(problem.Unsupported, "%s is not supported", v.Key).Fix("%s", f.spec.unsupported)
 		}
 		if !slices.ContainsFunc(places, f.belongs) {
-			q = cmp.Or(q, otherOwner(v.Key, f, places))
+			if q == nil {
+				q, meant = otherOwner(v.Key, f, places)
+			}
 			continue
 		}
 		set = append(set, setting{f, hidden(v, f.spec)})
 	}
-	if len(set) > 0 {
-		q = nil
+	switch {
+	case len(set) == 0:
+		return settings(v, match(specs, meant), places), q
+	case v.IsList:
+		return nil, problem.New(problem.InvalidValue, "%s is a list; want a single value", v.Key)
 	}
-	if q == nil && v.IsList {
-		q = problem.New(problem.InvalidValue, "%s is a list; want a single value", v.Key)
+	return set, nil
+}
+
+// settings are those of an option, by other names than its own.
+func settings(v option.Value, names []named, places []Place) (set []setting) {
+	for _, n := range names {
+		if slices.ContainsFunc(places, n.belongs) && !v.IsList {
+			set = append(set, setting{n, hidden(v, n.spec)})
+		}
 	}
-	return set, q
+	return set
 }
 
 // hidden makes a secret of a value that is one by nature, though it stands in the file itself.
@@ -199,9 +231,9 @@ func (n named) special() int {
 	return 0
 }
 
-// unknown is the problem of a key that no cloud has.
-func unknown(specs []spec, key string, places []Place) *problem.Problem {
-	q := problem.New(problem.UnknownOption, "unknown option %q in sink.storageOptions", key)
+// unknown is the problem of a key that no cloud has, and the key that was meant, "" if none is like it.
+func unknown(specs []spec, key string, places []Place) (q *problem.Problem, meant string) {
+	q = problem.New(problem.UnknownOption, "unknown option %q in sink.storageOptions", key)
 	var names []string
 	for _, s := range specs {
 		for _, p := range places {
@@ -215,14 +247,20 @@ func unknown(specs []spec, key string, places []Place) *problem.Problem {
 			}
 		}
 	}
-	prefix := ""
-	if strings.HasPrefix(strings.ToLower(key), hadoopPrefix) {
-		prefix = hadoopPrefix
-	}
+	prefix := prefixOf(key)
 	if n := problem.Nearest(key[len(prefix):], names); n != "" {
-		q.Message += fmt.Sprintf("; did you mean %q?", prefix+n)
+		meant = prefix + n
+		q.Message += fmt.Sprintf("; did you mean %q?", meant)
 	}
-	return q.Fix("docs/storage-options.md lists all options")
+	return q.Fix("docs/storage-options.md lists all options"), meant
+}
+
+// prefixOf is hadoopPrefix if the key begins so.
+func prefixOf(key string) string {
+	if strings.HasPrefix(strings.ToLower(key), hadoopPrefix) {
+		return hadoopPrefix
+	}
+	return ""
 }
 
 // otherCloud is the problem of an option of a cloud in which no place is.
@@ -234,23 +272,40 @@ func otherCloud(key string, c Cloud, places []Place) *problem.Problem {
 	return problem.New(problem.Conflict, "%s is an option of %s, and no path is there", key, c).Fix("remove it; the paths are %s", texts(places))
 }
 
-// otherOwner is the problem of an option of an account or a bucket in which no place is.
-func otherOwner(key string, n named, places []Place) *problem.Problem {
+// otherOwner is the problem of an option of an account or a bucket in which no place is, and the key that was meant, "" if that is not known.
+func otherOwner(key string, n named, places []Place) (q *problem.Problem, meant string) {
 	what, owner, of := n.spec.cloud.bucket(), n.bucket, func(p Place) string { return p.Bucket }
 	if n.account != "" && !slices.ContainsFunc(places, func(p Place) bool { return p.Account == n.account }) {
 		what, owner, of = "storage account", n.account, func(p Place) string { return p.Account }
 	}
-	var owners []string
+	names := map[string]string{} // of accounts or buckets that there are -> the key for it
 	for _, p := range places {
-		if p.Cloud == n.spec.cloud && !slices.Contains(owners, of(p)) {
-			owners = append(owners, of(p))
+		if p.Cloud == n.spec.cloud && of(p) != "" {
+			p.Account, p.Suffix = cmp.Or(p.Account, n.account), cmp.Or(p.Suffix, azurePublic)
+			text, _ := spelled(n.as, p)
+			names[of(p)] = prefixOf(key) + text
 		}
 	}
-	q := problem.New(problem.Conflict, "%s is for the %s %q, and no path is in it", key, what, owner).Fix("remove it; the paths are %s", texts(places))
-	if near := problem.Nearest(owner, owners); near != "" {
+	owners := slices.Sorted(maps.Keys(names))
+	q = problem.New(problem.Conflict, "%s is for the %s %q, and no path is in it", key, what, owner)
+	near := problem.Nearest(owner, owners)
+	placeholder := strings.Contains(key, strings.ToUpper(owner)) && slices.Contains([]string{"account", "bucket", "container"}, owner)
+	switch {
+	case placeholder:
+		q.Message = fmt.Sprintf("%s has %s where the name of the %s stands", key, strings.ToUpper(owner), what)
+	case near != "":
 		q.Message += fmt.Sprintf("; did you mean %q?", near)
 	}
-	return q
+	if near == "" && placeholder && len(owners) == 1 {
+		near = owners[0]
+	}
+	switch {
+	case near != "":
+		return q.Fix("rename it to %s", names[near]), names[near]
+	case len(owners) == 1:
+		return q.Fix("rename it to %s if it is for %s, else remove it", names[owners[0]], texts(places)), ""
+	}
+	return q.Fix("remove it; the paths are %s", texts(places)), ""
 }
 
 // texts are the places as the user wrote them.

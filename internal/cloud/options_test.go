@@ -44,6 +44,7 @@ func values(keys ...string) option.Values {
 
 const (
 	adls   = "abfss://data@account.dfs.core.windows.net/clicks"
+	mine   = "abfss://data@mine.dfs.core.windows.net/clicks"
 	bucket = "s3://my.bucket/clicks"
 )
 
@@ -100,7 +101,7 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		places []string
 		keys   []string
 		code   problem.Code
-		want   string // "": no problem
+		want   string // of message and fix; "": no problem
 	}{
 		{both, []string{"fs.azure.account.keys.account.dfs.core.windows.net"}, problem.UnknownOption,
 			`unknown option "fs.azure.account.keys.account.dfs.core.windows.net" in sink.storageOptions; did you mean "fs.azure.account.key.account.dfs.core.windows.net"?`},
@@ -108,8 +109,15 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		{both, []string{"fs.s3a.bucket.my.bucket.secret.keys"}, problem.UnknownOption, `did you mean "fs.s3a.bucket.my.bucket.secret.key"?`},
 		{both, []string{"nothing.like.it"}, problem.UnknownOption, `unknown option "nothing.like.it" in sink.storageOptions`},
 		{both, []string{"fs.azure.account.key.acount.dfs.core.windows.net"}, problem.Conflict,
-			`is for the storage account "acount", and no path is in it; did you mean "account"?`},
-		{both, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, `is for the bucket "other", and no path is in it`},
+			`is for the storage account "acount", and no path is in it; did you mean "account"? -> rename it to fs.azure.account.key.account.dfs.core.windows.net`},
+		{both, []string{"spark.hadoop.fs.azure.account.auth.type.acount"}, problem.Conflict, "-> rename it to spark.hadoop.fs.azure.account.auth.type.account"},
+		{[]string{mine}, []string{"fs.azure.account.key.ACCOUNT.dfs.core.windows.net"}, problem.Conflict,
+			"ACCOUNT.dfs.core.windows.net has ACCOUNT where the name of the storage account stands -> rename it to fs.azure.account.key.mine.dfs.core.windows.net"},
+		{[]string{bucket}, []string{"fs.s3a.bucket.BUCKET.secret.key"}, problem.Conflict,
+			"has BUCKET where the name of the bucket stands -> rename it to fs.s3a.bucket.my.bucket.secret.key"},
+		{both, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, `is for the bucket "other", and no path is in it` +
+			" -> rename it to fs.s3a.bucket.my.bucket.secret.key if it is for " + adls + " and " + bucket + ", else remove it"},
+		{[]string{bucket, "s3://yours"}, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, " -> remove it; the paths are " + bucket + " and s3://yours"},
 		{both, []string{"fs.azure.sas.other.account.dfs.core.windows.net"}, problem.Conflict, `is for the container "other", and no path is in it`},
 		{both, []string{"fs.azure.sas.data.acount.dfs.core.windows.net"}, problem.Conflict, `is for the storage account "acount", and no path is in it; did you`},
 		{[]string{bucket}, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and no path is there"},
@@ -128,7 +136,7 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		if tt.want == "" && len(problems) == 0 {
 			continue
 		}
-		if len(problems) != 1 || tt.want == "" || problems[0].Code != tt.code || !strings.Contains(problems[0].Message, tt.want) || problems[0].Where.Line != len(tt.keys) {
+		if len(problems) != 1 || tt.want == "" || problems[0].Code != tt.code || !strings.Contains(problems[0].Message+" -> "+problems[0].Hint, tt.want) || problems[0].Where.Line != len(tt.keys) {
 			t.Errorf("%v: got %v", tt.keys, problems)
 		}
 	}
@@ -143,5 +151,36 @@ func TestSecretsAreSecretsThoughTheyStandInTheFile(t *testing.T) {
 	o, problems := readOptions(testSpecs, values("account_key=canary"), []Place{p})
 	if text := fmt.Sprintf("%v %+v %#v %v", o, o, o, o.given(p)); len(problems) > 0 || strings.Contains(text, "canary") || !strings.Contains(text, secret.Redacted) {
 		t.Errorf("got %s %v", text, problems)
+	}
+}
+
+func TestWhatIsThereIsNotMissingToo(t *testing.T) {
+	for _, tt := range []struct {
+		name, path string
+		options    []option.Value
+		want       string // messages
+	}{
+		{"nothing", mine, []option.Value{{Key: "fs.azure.account.auth.type", Text: "SAS"}}, "fs.azure.sas.fixed.token is missing"},
+		{"a misspelt name", mine, []option.Value{{Key: "fs.azure.account.auth.type", Text: "SAS"}, {Key: "fs.azure.sas.fixd.token", Text: "canary"}},
+			`unknown option "fs.azure.sas.fixd.token" in sink.storageOptions; did you mean "fs.azure.sas.fixed.token"?`},
+		{"a misspelt account", mine, []option.Value{{Key: "fs.azure.account.auth.type", Text: "SharedKey"},
+			{Key: "fs.azure.account.key.mien.dfs.core.windows.net", Text: "S2V5"}},
+			`fs.azure.account.key.mien.dfs.core.windows.net is for the storage account "mien", and no path is in it; did you mean "mine"?`},
+		{"a misspelt name beside the right one", mine, []option.Value{{Key: "acount_key", Text: "S2V5"}, {Key: "account_key", Text: "S2V5"}},
+			`unknown option "acount_key" in sink.storageOptions; did you mean "account_key"?`},
+		{"no value", bucket, []option.Value{{Key: "aws_access_key_id", Text: "AK"}, {Key: "aws_secret_access_key", Refused: true}}, ""},
+	} {
+		for i := range tt.options {
+			tt.options[i].Pos = problem.Location{File: "silt.yaml", Line: i + 1}
+		}
+		env := Env{Getenv: func(string) (string, bool) { return "", false }}
+		_, problems := ParseOptions(option.NewValues("sink.storageOptions", problem.Location{}, tt.options...), env, place(t, tt.path))
+		var got []string
+		for _, q := range problems {
+			got = append(got, q.Message)
+		}
+		if text := strings.Join(got, "; "); text != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, text, tt.want)
+		}
 	}
 }

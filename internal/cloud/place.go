@@ -220,6 +220,9 @@ func (p *Place) plain(text string) *problem.Problem {
 // login refuses what is no bucket's name but a login or an address.
 func (p *Place) login(host string) *problem.Problem {
 	switch {
+	case strings.HasPrefix(host, "arn:"):
+		return p.refuse("a bucket or an access point is named by its ARN, which is no part of a URL").
+			Fix("write s3://BUCKET/PATH; an access point is named by its alias, which ends with -s3alias")
 	case strings.Contains(host, "@"):
 		return p.refuse("%s holds a login", p.Text).Fix("give the keys in sink.storageOptions, as references: ${env:NAME}")
 	case strings.Contains(host, ":"):
@@ -247,6 +250,9 @@ func (p *Place) hadoop(scheme, host string) *problem.Problem {
 		return p.refuse("%s names no storage account", p.Text).
 			Fix("write %s://CONTAINER@ACCOUNT.%s.core.windows.net/PATH, or az://CONTAINER/PATH with the account in sink.storageOptions", scheme, service)
 	}
+	if q := p.oneLake(server); q != nil {
+		return q
+	}
 	var ok bool
 	if p.Account, p.Suffix, ok = azureHost(server); !ok {
 		return p.refuse("%q in %s is no storage account's host", server, p.Text).
@@ -260,6 +266,9 @@ func (p *Place) hadoop(scheme, host string) *problem.Problem {
 func (p *Place) azure(scheme, host, path string) (string, *problem.Problem) {
 	p.Cloud = Azure
 	if q := p.login(host); q != nil {
+		return "", q
+	}
+	if q := p.oneLake(host); q != nil {
 		return "", q
 	}
 	account, suffix, ok := azureHost(host)
@@ -276,6 +285,14 @@ func (p *Place) azure(scheme, host, path string) (string, *problem.Problem) {
 	return path, nil
 }
 
+// oneLake refuses the hosts of Microsoft Fabric.
+func (p *Place) oneLake(host string) *problem.Problem {
+	if !strings.HasSuffix(strings.ToLower(host), ".fabric.microsoft.com") {
+		return nil
+	}
+	return problem.New(problem.Unsupported, "%s is in OneLake, which is not supported", p.Text).Fix("use an account of Azure Storage")
+}
+
 // azureHost splits ACCOUNT.dfs.SUFFIX. Names of hosts are compared ignoring case.
 func azureHost(host string) (account, suffix string, ok bool) {
 	account, rest, _ := strings.Cut(strings.ToLower(host), ".")
@@ -287,7 +304,11 @@ func azureHost(host string) (account, suffix string, ok bool) {
 func (p *Place) named() *problem.Problem {
 	what := p.Cloud.bucket()
 	if p.Bucket == "" {
-		return p.refuse("%s names no %s", p.Text, what)
+		write := map[Cloud]string{Azure: "az://CONTAINER/PATH", S3: "s3://BUCKET/PATH", GCS: "gs://BUCKET/PATH"}[p.Cloud]
+		if p.Account != "" {
+			write = "abfss://CONTAINER@" + p.Account + ".dfs." + p.Suffix + "/PATH"
+		}
+		return p.refuse("%s names no %s", p.Text, what).Fix("write %s", write)
 	}
 	_, err := netip.ParseAddr(p.Bucket)
 	ip := err == nil
