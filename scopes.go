@@ -42,6 +42,9 @@ func withScopes(o config.Options, s ScopeOptions) config.Options {
 	e := scope.Env{Getenv: s.Env, Secrets: s.Secrets, Log: s.Log, Ask: s.Ask}
 	e.Home, _ = s.Env("HOME")
 	o.UserFile = userConfig(s.Env)
+	if named, _ := s.Env(userConfigVariable); named != "" {
+		o.UserFileNamed = userConfigVariable
+	}
 	if o.UserFile != "" {
 		e.LocalFile = filepath.Join(filepath.Dir(o.UserFile), "secrets.age")
 	}

@@ -45,8 +45,10 @@ type Options struct {
 	Storage func(key string) (sensitive, known bool)
 	// ReadFileIn reads a file of at most limit bytes of a folder, and none outside of it; a larger one is an error. Nil reads the file system.
 	ReadFileIn func(folder, name string, limit int64) ([]byte, error)
-	// UserFile is the user's own file of scopes, which need not exist; "" is none.
+	// UserFile is the user's own file of scopes, "" for none. It need not exist.
 	UserFile string
+	// UserFileNamed is the variable by which the user named it, "" if it is in its usual place.
+	UserFileNamed string
 	// Scopes makes the scopes of what the sections secrets of the pipeline file and of the user's file declare. Nil: there can be none.
 	Scopes func(file, user option.Values) (Scopes, []*problem.Problem)
 	// Secrets is told every secret of the file; nil tells nobody.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ type resolver struct {
 	readFileIn func(string, string, int64) ([]byte, error)
 	storage    func(key string) (sensitive, known bool) // as in Options
 	scopes     Scopes                                   // nil: none is known
+	noUserFile string                                   // why the user's file declares no scope; "": it does, or need not
 	scrubber   *secret.Scrubber
 	total      int // bytes of all values so far
 	references []Reference
@@ -167,6 +169,7 @@ func (r *resolution) secret(text string) (value secret.Secret, p *problem.Proble
 	}
 	found, p := r.scopes.Secret(context.Background(), scope, key) // it bounds its time
 	if p != nil {
+		p.Why = cmp.Or(p.Why, r.noUserFile)
 		return value, p
 	}
 	value = secret.Renewable(found, secret.Origin{Read: func(ctx context.Context) (string, error) {

@@ -83,6 +83,9 @@ func (w *walker) user(o Options) (none option.Values) {
 	}
 	data, err := o.ReadFile(o.UserFile, MaxFileBytes)
 	if errors.Is(err, fs.ErrNotExist) {
+		if o.UserFileNamed != "" { // no fault as long as every secret is found: a local store can be beside it
+			w.noUserFile = o.UserFileNamed + " names " + o.UserFile + ", which does not exist"
+		}
 		return none
 	}
 	if err == nil && len(data) > MaxFileBytes {
