@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,14 +58,15 @@ func parseStorage(p *config.Pipeline, other config.Path) (s storage, problems []
 			problems = append(problems, q)
 		}
 	}
-	if len(problems) > 0 {
-		return s, problems // what the options are for is not known
-	}
-	if q := config.Apart(p.Table, p.Checkpoint, s.inside); q != nil {
+	var more []*problem.Problem
+	s.options, more = cloud.ParseOptions(p.Storage, s.env, places...)
+	refused := p.File != "" && (p.Table.IsZero() || p.Checkpoint.IsZero()) // config has reported it
+	if len(problems) > 0 || refused {
+		// What the options are for is not known: only that there is none of the name is.
+		more = slices.DeleteFunc(more, func(q *problem.Problem) bool { return q.Code != problem.UnknownOption })
+	} else if q := config.Apart(p.Table, p.Checkpoint, s.inside); q != nil {
 		problems = append(problems, q)
 	}
-	o, more := cloud.ParseOptions(p.Storage, s.env, places...)
-	s.options = o
 	return s, append(problems, more...)
 }
 

@@ -12,7 +12,7 @@ type given map[string]option.Value
 // hollow says whether an option is there and has no value, which was reported: nobody shall call it missing too.
 func (g given) hollow() bool {
 	for _, v := range g {
-		if v.Refused && v.Reveal() == "" {
+		if v.Refused && v.AsSecret().IsZero() {
 			return true
 		}
 	}
