@@ -304,13 +304,19 @@ func (d *examination) places(ctx context.Context, s sections) {
 // place probes the store of a folder and returns it, or nil if that failed: what is in it cannot be told then.
 func (d *examination) place(ctx context.Context, s storage, f folder, below, option string) store.Store {
 	subject := f.path.String()
+	report := func(found doctor.Finding) {
+		if mapped := f.path.Mapped(); mapped != "" {
+			found.Detail = "paths puts it at " + mapped + "; " + found.Detail
+		}
+		d.found(found)
+	}
 	if !d.service(ctx, s, f) {
-		d.skip("its service cannot be reached", "store", subject)
+		report(doctor.Finding{Check: "store", Status: doctor.Skipped, Subject: subject, Detail: "its service cannot be reached"})
 		return nil
 	}
 	opened, err := s.open(ctx, f, d.o.Log)
 	if err != nil {
-		d.found(doctor.Wrong("store", subject, err))
+		report(doctor.Wrong("store", subject, err))
 		return nil
 	}
 	finding := doctor.Finding{Check: "store", Subject: subject, Detail: "it can be listed, read and written, a second put of one object is refused, and the probe was removed"}
@@ -325,10 +331,10 @@ func (d *examination) place(ctx context.Context, s storage, f folder, below, opt
 		}
 	}
 	if err != nil {
-		d.found(doctor.Wrong("store", subject, err))
+		report(doctor.Wrong("store", subject, err))
 		return nil
 	}
-	d.found(finding)
+	report(finding)
 	return opened
 }
 
