@@ -109,7 +109,12 @@ func ParseOptions(vs option.Values, env Env, places ...Place) (Options, []*probl
 	o, problems := readOptions(specs(), vs, places)
 	reported := map[problem.Location]bool{}
 	for _, q := range problems {
-		reported[q.Where] = true
+		reported[q.Where] = true // what a wrong name was taken for
+	}
+	for _, v := range vs.All() {
+		if v.Refused {
+			reported[v.Pos] = true
+		}
 	}
 	for _, p := range places {
 		g := o.given(p)
@@ -117,7 +122,7 @@ func ParseOptions(vs option.Values, env Env, places ...Place) (Options, []*probl
 			switch {
 			case q.Code == problem.MissingOption && g.hollow():
 				continue
-			case q.Where != problem.Location{} && reported[q.Where]: // what a wrong name was taken for
+			case q.Where != problem.Location{} && reported[q.Where]:
 				continue
 			case q.Where != problem.Location{}:
 			case vs.Pos.File != "":
@@ -267,7 +272,8 @@ func prefixOf(key string) string {
 func otherCloud(key string, c Cloud, places []Place) *problem.Problem {
 	if len(places) == 0 {
 		return problem.New(problem.Conflict, "%s is an option of %s, and table and checkpoint are on local disk", key, c).
-			Fix("remove it, or give the table or the checkpoint a path in an object store")
+			Fix("give the table or the checkpoint a path in an object store, or remove it; what a notebook has mounted is dbfs:/mnt/NAME/..., " +
+				"and paths says where that is")
 	}
 	return problem.New(problem.Conflict, "%s is an option of %s, and no path is there", key, c).Fix("remove it; the paths are %s", texts(places))
 }

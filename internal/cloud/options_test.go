@@ -168,6 +168,9 @@ func TestWhatIsThereIsNotMissingToo(t *testing.T) {
 			`fs.azure.account.key.mien.dfs.core.windows.net is for the storage account "mien", and no path is in it; did you mean "mine"?`},
 		{"a misspelt name beside the right one", mine, []option.Value{{Key: "acount_key", Text: "S2V5"}, {Key: "account_key", Text: "S2V5"}},
 			`unknown option "acount_key" in sink.storageOptions; did you mean "account_key"?`},
+		{"a wrong account for a value that was refused", mine, []option.Value{{Key: "fs.azure.account.key.mien.dfs.core.windows.net", Refused: true}},
+			`fs.azure.account.key.mien.dfs.core.windows.net is for the storage account "mien", and no path is in it; did you mean "mine"?`},
+		{"a value that was refused is compared with nothing", mine, []option.Value{{Key: "azure_container_name", Text: "${env:NOPE}", Refused: true}}, ""},
 		{"no value", bucket, []option.Value{{Key: "aws_access_key_id", Text: "AK"}, {Key: "aws_secret_access_key", Refused: true}}, ""},
 	} {
 		for i := range tt.options {

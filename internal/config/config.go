@@ -153,14 +153,17 @@ func read(file string, o Options) (*node, problem.List, error) {
 	return root, problems, nil
 }
 
+// notOfValues are the codes of what is no echo of a wrong value at the same place: a wrong name, two options that exclude each other, and what a
+// section lacks that is not in the file, whose place is the file's begin.
+var notOfValues = []problem.Code{problem.MissingOption, problem.UnknownOption, problem.Conflict}
+
 // Err returns everything that is wrong with the pipeline, sorted by place, or nil: what Load found, and what the packages found in their
 // sections.
 func (p *Pipeline) Err(sections ...[]*problem.Problem) error {
 	list := slices.Clone(p.problems)
 	for _, problems := range sections {
 		for _, q := range problems {
-			// A section that the file lacks is at the file's begin, where a value may stand too; a wrong name is no echo of a wrong value.
-			if !p.faulty[q.Where] || q.Code == problem.MissingOption || q.Code == problem.UnknownOption {
+			if !p.faulty[q.Where] || slices.Contains(notOfValues, q.Code) {
 				list = append(list, q)
 			}
 		}
