@@ -261,7 +261,7 @@ func parseLogin(p *option.Parser, o *Options) {
 	u, hasUser := p.Value(user)
 	_, hasPassword := p.Value(password)
 	if !o.TLS {
-		for _, key := range []string{jaas, user, password} {
+		for _, key := range loginKeys {
 			if v, ok := p.Lookup(key); ok {
 				p.Report(v, problem.Conflict, "%s is given, but kafka.security.protocol is PLAINTEXT, which has no login", v.Key).
 					Fix("set kafka.security.protocol: SASL_SSL, or leave %s out", v.Key)

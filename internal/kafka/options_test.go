@@ -161,6 +161,7 @@ func TestBadOptionsAreReportedAllAtOnce(t *testing.T) {
 			`p.yaml:4:5  E1204 kafka.security.protocol is "TLS"; want PLAINTEXT or SASL_SSL`},
 		{"a login without TLS", []string{ok, sub, "kafka.sasl.username: u", "kafka.sasl.password: p"},
 			"p.yaml:4:5  E1207 kafka.sasl.username is given, but kafka.security.protocol is PLAINTEXT\np.yaml:5:5  E1207 kafka.sasl.password is given"},
+		{"a mechanism without a login", []string{ok, sub, "kafka.sasl.mechanism: PLAIN"}, "p.yaml:4:5  E1207 kafka.sasl.mechanism is given, but"},
 		{"a trust store without TLS", []string{ok, sub, "kafka.ssl.truststore.location: ca.pem"},
 			"p.yaml:4:5  E1207 kafka.ssl.truststore.location is given, but"},
 		{"no login", append(secure, "kafka.sasl.mechanism: PLAIN"), "p.yaml:1:1  E1205 kafka.sasl.username is missing"},
