@@ -27,9 +27,9 @@ type backend interface {
 	begin(ctx context.Context, key string) (multipart, error)
 	// partsInOrder says that each part of an upload has to be there before the next is sent; else sendingParts of them are sent at once.
 	partsInOrder() bool
-	// clean gives up the unfinished uploads below folder that were begun before the given time, and returns how many. A cloud in which they
-	// expire by themselves returns 0.
-	clean(ctx context.Context, folder string, before time.Time) (int, error)
+	// clean gives up unfinished uploads below folder that were begun before the given time, cleanedAtOnce of them at most, and returns how
+	// many, and whether there may be more. A cloud in which they expire by themselves returns 0. What an attempt that fails gave up stays so.
+	clean(ctx context.Context, folder string, before time.Time) (n int, more bool, err error)
 
 	// failure says what an error of one of the others means. It is never called with nil.
 	failure(err error) failure
@@ -50,6 +50,9 @@ type multipart interface {
 	// cancel gives the upload up.
 	cancel(ctx context.Context) error
 }
+
+// cleanedAtOnce is how many uploads one attempt gives up: each is a request.
+const cleanedAtOnce = 100
 
 // partSize is the size of the parts of an upload: S3 wants at least 5 MiB, GCS a multiple of 256 KiB.
 const partSize = 8 << 20

@@ -291,13 +291,17 @@ func (u *fakeUpload) cancel(ctx context.Context) error {
 	return err
 }
 
-func (b *fake) clean(ctx context.Context, folder string, before time.Time) (n int, err error) {
+// clean gives up one upload at a time.
+func (b *fake) clean(ctx context.Context, folder string, before time.Time) (n int, more bool, err error) {
 	_, err = b.request(ctx, "clean "+folder, false, func() error {
-		n = len(b.uploads)
-		clear(b.uploads)
+		for u := range b.uploads {
+			delete(b.uploads, u)
+			n, more = 1, len(b.uploads) > 0
+			break
+		}
 		return nil
 	})
-	return n, err
+	return n, more, err
 }
 
 func (b *fake) failure(err error) failure {

@@ -263,38 +263,36 @@ func (b *s3Backend) delete(ctx context.Context, key string) error {
 
 // clean lists every page before it aborts an upload of it, since the marker of the next page is one of them. S3 does not say which program
 // began an upload: those of others that are as old are given up too.
-func (b *s3Backend) clean(ctx context.Context, folder string, before time.Time) (int, error) {
+func (b *s3Backend) clean(ctx context.Context, folder string, before time.Time) (n int, more bool, err error) {
 	in := &s3.ListMultipartUploadsInput{Bucket: &b.place.Bucket}
 	if prefix := b.place.key(folder); prefix != "" {
 		in.Prefix = aws.String(strings.TrimSuffix(prefix, "/") + "/")
 	}
-	var old []types.MultipartUpload
 	for {
 		out, err := b.client.ListMultipartUploads(ctx, in)
 		if err != nil {
-			return 0, b.fail(s3ListUploads, err)
+			return n, false, b.fail(s3ListUploads, err)
 		}
 		for _, u := range out.Uploads {
-			if u.Initiated != nil && (before.IsZero() || u.Initiated.Before(before)) {
-				old = append(old, u)
+			if u.Initiated == nil || !before.IsZero() && !u.Initiated.Before(before) {
+				continue
+			}
+			gone, err := b.abort(ctx, aws.ToString(u.Key), aws.ToString(u.UploadId))
+			if err != nil {
+				return n, false, err
+			}
+			if gone {
+				continue
+			}
+			if n++; n == cleanedAtOnce {
+				return n, true, nil
 			}
 		}
 		if !aws.ToBool(out.IsTruncated) || aws.ToString(out.NextKeyMarker) == "" {
-			break
+			return n, false, nil
 		}
 		in.KeyMarker, in.UploadIdMarker = out.NextKeyMarker, out.NextUploadIdMarker
 	}
-	n := 0
-	for _, u := range old {
-		gone, err := b.abort(ctx, aws.ToString(u.Key), aws.ToString(u.UploadId))
-		if err != nil {
-			return n, err
-		}
-		if !gone {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // abort gives an unfinished upload up; gone says that there was none any more. key is one of the bucket.

@@ -483,12 +483,23 @@ func TestS3CleanGivesUpOldUploads(t *testing.T) {
 		f.uploads[fmt.Sprintf("u%d", i)] = &s3FakeUpload{key: key, begun: now.Add(-time.Hour)}
 	}
 	f.uploads["u3"].begun = now // a live one
-	n, err := b.clean(background, "log", now.Add(-time.Minute))
+	n, _, err := b.clean(background, "log", now.Add(-time.Minute))
 	if n != 4 || err != nil || len(f.uploads) != 4 {
 		t.Errorf("cleaned %d, %v, %d left; want 4 and 4", n, err, len(f.uploads))
 	}
-	if n, err = b.clean(background, "", time.Time{}); n != 3 || err != nil || len(f.uploads) != 1 { // all that are the place's
+	if n, _, err = b.clean(background, "", time.Time{}); n != 3 || err != nil || len(f.uploads) != 1 { // all that are the place's
 		t.Errorf("cleaned %d, %v, %d left; want 3 and 1", n, err, len(f.uploads))
+	}
+	// A row of runs that were killed leaves more than one attempt has time for.
+	for i := range 2*cleanedAtOnce + 5 {
+		f.uploads[fmt.Sprintf("many%d", i)] = &s3FakeUpload{key: fmt.Sprintf("table/many/%03d", i), begun: now}
+	}
+	n, more, err := b.clean(background, "many", time.Time{})
+	if n != cleanedAtOnce || !more || err != nil {
+		t.Errorf("one attempt cleaned %d, more %v, %v", n, more, err)
+	}
+	if n, err := newStore(b, b.place, storeOptions{}).Clean(background, "many", time.Time{}); n != cleanedAtOnce+5 || err != nil || len(f.uploads) != 1 {
+		t.Errorf("cleaned %d, %v, %d left", n, err, len(f.uploads))
 	}
 }
 

@@ -186,12 +186,18 @@ func (s *Store) Clean(ctx context.Context, folder string, before time.Time) (int
 		}
 	}
 	n := 0
-	r := s.do(ctx, 0, func(a *attempt) error {
-		cleaned, err := s.b.clean(a, folder, before)
-		n += cleaned
-		return err
-	})
-	return n, s.explain(opClean, folder, &r)
+	for more := true; more; {
+		r := s.do(ctx, 0, func(a *attempt) (err error) {
+			var cleaned int
+			cleaned, more, err = s.b.clean(a, folder, before)
+			n += cleaned
+			return err
+		})
+		if err := s.explain(opClean, folder, &r); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // errClosed is the error of what is used after its end.
