@@ -213,7 +213,9 @@ func (u *azureUpload) finish(ctx context.Context, n int, rest []byte) error {
 // blob would delete the one that somebody else made.
 func (u *azureUpload) cancel(context.Context) error { return nil }
 
-func (a *azure) clean(context.Context, string, time.Time) (n int, more bool, err error) { return 0, false, nil }
+func (a *azure) clean(context.Context, string, time.Time) (n int, more bool, err error) {
+	return 0, false, nil
+}
 
 func (a *azure) failure(err error) failure {
 	if e, ok := err.(*azureError); ok {

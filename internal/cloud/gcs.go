@@ -237,7 +237,9 @@ func (g *gcs) delete(ctx context.Context, key string) error {
 }
 
 // clean finds nothing: GCS lists no unfinished uploads, charges nothing for them, and forgets them after a week.
-func (g *gcs) clean(context.Context, string, time.Time) (n int, more bool, err error) { return 0, false, nil }
+func (g *gcs) clean(context.Context, string, time.Time) (n int, more bool, err error) {
+	return 0, false, nil
+}
 
 func (g *gcs) renew(ctx context.Context) (bool, error) {
 	if g.tokens == nil {
