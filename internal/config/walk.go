@@ -101,7 +101,8 @@ func (w *walker) member(p member) {
 // assume takes unknown keys for what they were meant to be, where the file has none of that: so it is not missing too, and what is wrong in
 // it is reported at once.
 func (w *walker) assume() {
-	for _, m := range slices.Clone(w.meant) {
+	for i := 0; i < len(w.meant); i++ { // it grows by what is misspelt in what was
+		m := w.meant[i]
 		isSection := slices.Contains(groups, m.path()) || slices.Contains(sectionNames, m.path())
 		fits := isSection && m.value.kind == mapping || slices.Contains(ownOptions, m.path())
 		if fits && !w.has(m.path()) {
@@ -166,8 +167,8 @@ func knownNames() []string {
 func (w *walker) options(s *section, name, prefix string, n *node) {
 	for _, p := range n.pairs {
 		key := join(prefix, p.key)
-		switch own := name != "paths" && slices.ContainsFunc(ownOptions, func(o string) bool { return strings.EqualFold(o, key) }); {
-		case own:
+		switch {
+		case misplaced(name, key):
 			w.unknown(member{name, p})
 		case p.value.kind == mapping && !p.value.bad && name != "source.kafka":
 			w.options(s, name, key, p.value)
@@ -175,6 +176,11 @@ func (w *walker) options(s *section, name, prefix string, n *node) {
 			w.option(s, name, key, p.pos, p.value)
 		}
 	}
+}
+
+// misplaced says whether the key of a section is one of the top level.
+func misplaced(section, key string) bool {
+	return section != "" && section != "paths" && slices.ContainsFunc(ownOptions, func(own string) bool { return strings.EqualFold(own, key) })
 }
 
 // option adds one option to its section. Whatever is wrong with its value, the option is there: nobody shall call it missing too.
@@ -273,6 +279,10 @@ func (w *walker) override(set []string) {
 				w.problems = append(w.problems, p)
 				continue
 			}
+		}
+		if misplaced(name, key) {
+			w.unknown(member{name, pair{key, where, n}})
+			continue
 		}
 		section := w.section(name)
 		if name == "trigger" {
