@@ -280,38 +280,30 @@ func otherCloud(key string, c Cloud, places []Place) *problem.Problem {
 
 // otherOwner is the problem of an option of an account or a bucket in which no place is, and the key that was meant, "" if that is not known.
 func otherOwner(key string, n named, places []Place) (q *problem.Problem, meant string) {
+	places = slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Cloud != n.spec.cloud })
 	what, owner, of := n.spec.cloud.bucket(), n.bucket, func(p Place) string { return p.Bucket }
-	if n.account != "" && !slices.ContainsFunc(places, func(p Place) bool { return p.Account == n.account }) {
+	if n.account != "" && !slices.ContainsFunc(places, func(p Place) bool { return p.Account == "" || p.Account == n.account }) {
 		what, owner, of = "storage account", n.account, func(p Place) string { return p.Account }
 	}
-	names := map[string]string{} // of accounts or buckets that there are -> the key for it
+	right := map[string]string{} // key, by the account or the bucket that it is for
 	for _, p := range places {
-		if p.Cloud == n.spec.cloud && of(p) != "" {
-			p.Account, p.Suffix = cmp.Or(p.Account, n.account), cmp.Or(p.Suffix, azurePublic)
-			text, _ := spelled(n.as, p)
-			names[of(p)] = prefixOf(key) + text
-		}
+		p.Account, p.Suffix = cmp.Or(p.Account, n.account), cmp.Or(p.Suffix, azurePublic)
+		text, _ := spelled(n.as, p)
+		right[of(p)] = prefixOf(key) + text
 	}
-	owners := slices.Sorted(maps.Keys(names))
+	keys := slices.Sorted(maps.Values(right))
 	q = problem.New(problem.Conflict, "%s is for the %s %q, and no path is in it", key, what, owner)
-	near := problem.Nearest(owner, owners)
-	placeholder := strings.Contains(key, strings.ToUpper(owner)) && slices.Contains([]string{"account", "bucket", "container"}, owner)
+	near := problem.Nearest(owner, slices.Sorted(maps.Keys(right)))
+	isPlaceholder := strings.Contains(key, strings.ToUpper(owner)) && slices.Contains([]string{"account", "bucket", "container"}, owner)
 	switch {
-	case placeholder:
+	case isPlaceholder:
 		q.Message = fmt.Sprintf("%s has %s where the name of the %s stands", key, strings.ToUpper(owner), what)
+		return q.Fix("rename it to %s", strings.Join(keys, " or ")), keys[0]
 	case near != "":
 		q.Message += fmt.Sprintf("; did you mean %q?", near)
+		return q.Fix("rename it to %s", right[near]), right[near]
 	}
-	if near == "" && placeholder && len(owners) == 1 {
-		near = owners[0]
-	}
-	switch {
-	case near != "":
-		return q.Fix("rename it to %s", names[near]), names[near]
-	case len(owners) == 1:
-		return q.Fix("rename it to %s if it is for %s, else remove it", names[owners[0]], texts(places)), ""
-	}
-	return q.Fix("remove it; the paths are %s", texts(places)), ""
+	return q.Fix("rename it to %s, or remove it", strings.Join(keys, " or ")), ""
 }
 
 // texts are the places as the user wrote them.

@@ -116,8 +116,11 @@ func TestOptionsThatFitNoPlaceAreRefused(t *testing.T) {
 		{[]string{bucket}, []string{"fs.s3a.bucket.BUCKET.secret.key"}, problem.Conflict,
 			"has BUCKET where the name of the bucket stands -> rename it to fs.s3a.bucket.my.bucket.secret.key"},
 		{both, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, `is for the bucket "other", and no path is in it` +
-			" -> rename it to fs.s3a.bucket.my.bucket.secret.key if it is for " + adls + " and " + bucket + ", else remove it"},
-		{[]string{bucket, "s3://yours"}, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict, " -> remove it; the paths are " + bucket + " and s3://yours"},
+			" -> rename it to fs.s3a.bucket.my.bucket.secret.key, or remove it"},
+		{[]string{bucket, "s3://yours"}, []string{"fs.s3a.bucket.other.secret.key"}, problem.Conflict,
+			" -> rename it to fs.s3a.bucket.my.bucket.secret.key or fs.s3a.bucket.yours.secret.key, or remove it"},
+		{[]string{"az://data/x"}, []string{"fs.azure.sas.other.account.dfs.core.windows.net"}, problem.Conflict,
+			`is for the container "other", and no path is in it -> rename it to fs.azure.sas.data.account.dfs.core.windows.net, or remove it`},
 		{both, []string{"fs.azure.sas.other.account.dfs.core.windows.net"}, problem.Conflict, `is for the container "other", and no path is in it`},
 		{both, []string{"fs.azure.sas.data.acount.dfs.core.windows.net"}, problem.Conflict, `is for the storage account "acount", and no path is in it; did you`},
 		{[]string{bucket}, []string{"account_key"}, problem.Conflict, "account_key is an option of Azure, and no path is there"},
