@@ -64,34 +64,26 @@ func (r *resolution) resolve(text string, where problem.Location) string {
 		r.pieces = append(r.pieces, piece)
 		b.WriteString(piece.Reveal())
 	}
-	for rest := text; ; {
-		m := opening.FindStringIndex(rest)
-		literal := rest
-		if m != nil {
-			literal = rest[:m[0]]
-		}
-		if found := lookalike.FindString(literal); found != "" {
+	literal := func(text string) {
+		if found := lookalike.FindString(text); found != "" {
 			r.report(where, problem.InvalidValue, "%s in %s looks like a reference and is none", found, r.key).
 				Fix("write ${secret:scope/key} or {{secrets/scope/key}}")
 		}
-		if m == nil {
-			break
-		}
-		rest = rest[m[1]:]
+		add(secret.New(text))
 	}
 	for {
 		m := opening.FindStringIndex(text)
 		if m == nil {
-			add(secret.New(text))
+			literal(text)
 			break
 		}
 		open := text[m[0]:m[1]]
 		if open == "$${" {
-			add(secret.New(text[:m[0]] + "${"))
+			literal(text[:m[0]] + "${")
 			text = text[m[1]:]
 			continue
 		}
-		add(secret.New(text[:m[0]]))
+		literal(text[:m[0]])
 		end := "}"
 		if open != "${" {
 			end = "}}"

@@ -57,7 +57,7 @@ func TestWhatLooksLikeAReferenceIsRefused(t *testing.T) {
 			t.Errorf("%s: got %v", text, r.problems)
 		}
 	}
-	for _, text := range []string{"{{", "secret", "$secretary", "{{secretary}}", "${env:A}"} {
+	for _, text := range []string{"{{", "secret", "$secretary", "{{secretary}}", "${env:A}", "${env:MISSING:$secret:d}"} {
 		r := newResolver(map[string]string{"A": "{{secret/of a value}}"}).start("source.kafka", "kafka.sasl.username")
 		if r.resolve(text, problem.Location{}); len(r.problems) != 0 {
 			t.Errorf("%s: got %v", text, r.problems)
